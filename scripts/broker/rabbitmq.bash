@@ -25,8 +25,8 @@ rabbitmq_ready() {
     curl -fsS -m 5 -u test:test "http://127.0.0.1:$rabbitmq_http_port/api/health/checks/local-alarms"
 }
 
-rabbitmq_start() {
-  local dir=$root/rabbitmq
+rabbitmq_start() (
+  dir=$root/rabbitmq
   free_ports rabbitmq "$rabbitmq_port" "$rabbitmq_tls_port" "$rabbitmq_http_port" "$rabbitmq_dist_port"
   mkdir -p "$dir/mnesia" "$dir/home" "$root/epmd"
   rabbitmq_config >"$dir/rabbitmq.conf"
@@ -37,6 +37,7 @@ rabbitmq_start() {
   if ! living epmd >/dev/null; then
     free_ports epmd "$rabbitmq_epmd_port"
     spawn epmd epmd
+    until answers "$rabbitmq_epmd_port" || ! living epmd >/dev/null; do sleep 0.05; done
   fi
   # The variable makes the start script become the Erlang machine instead of
   # its parent, so that the pid is the one to signal.
@@ -47,7 +48,7 @@ rabbitmq_start() {
     RABBITMQ_MNESIA_BASE="$dir/mnesia" RABBITMQ_LOG_BASE="$dir" RABBITMQ_PID_FILE="$dir/server.pid" \
     RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS='+S 2:2 +sbwt none +sbwtdcpu none +sbwtdio none' \
     /usr/lib/rabbitmq/bin/rabbitmq-server
-}
+)
 
 # The port mapper belongs to this instance alone and ends with it.
 rabbitmq_stopped() { end epmd TERM; }
