@@ -1,0 +1,161 @@
+package yamldoc
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/millstream/millstream/pipelines/diag"
+)
+
+// Env is where ${NAME} is looked up.
+type Env interface {
+	// Lookup returns the value of a variable and whether it is set at all.
+	Lookup(name string) (string, bool)
+}
+
+// MapEnv is an Env of fixed values.
+type MapEnv map[string]string
+
+// Lookup implements Env.
+func (m MapEnv) Lookup(name string) (string, bool) {
+	value, ok := m[name]
+	return value, ok
+}
+
+// Context is what decoding one document needs besides the document. Fill the exported fields before the first Decode; it is
+// used by one goroutine.
+type Context struct {
+	// Findings takes what is wrong. It must be set.
+	Findings *diag.List
+	// Env gives the values of ${NAME}; nil knows no variable.
+	Env Env
+	// ReadFile reads the file of ${file:path}; nil refuses every file.
+	ReadFile func(path string) (string, error)
+	// Secret tells whether a variable is declared secret; nil means none is.
+	Secret func(name string) bool
+	// AllowUndefined makes undefined variables empty instead of findings; fields they stand in keep their zero value.
+	AllowUndefined bool
+
+	levels  []level
+	secrets []string
+}
+
+// level is a mapping that is being decoded, with the keys it knows.
+type level struct {
+	value *Value
+	keys  []string
+}
+
+// Enter tells that a mapping which knows the given keys is being decoded, until leave is called. Unknown keys further in
+// are then recognised as belonging here. Decode does it for structs; custom decoders of mappings do it themselves.
+func (c *Context) Enter(v *Value, keys ...string) (leave func()) {
+	c.levels = append(c.levels, level{v, keys})
+	return func() { c.levels = c.levels[:len(c.levels)-1] }
+}
+
+// Secrets returns every text that came from a secret variable or file so far, for masking.
+func (c *Context) Secrets() []string { return c.secrets }
+
+// UnknownKey adds the finding for a key that its mapping does not know. It says where the key belongs when a mapping
+// further out knows it, else which of the known keys may be meant. The returned suggestion is that key, or "".
+func (c *Context) UnknownKey(e Entry, known []string) (suggestion string) {
+	if c.cutInFlow(e) {
+		return ""
+	}
+	if place, ok := c.outerPlace(e); ok {
+		c.Findings.Add(e.Key.Whole(diag.MisplacedKey, fmt.Sprintf("%q does not belong %s", e.Key.Text, inside(e.Value.parent)),
+			"it belongs "+place))
+		return ""
+	}
+	suggestion = diag.Suggest(e.Key.Text, known)
+	hint := ""
+	switch {
+	case suggestion != "":
+		hint = fmt.Sprintf("did you mean %q?", suggestion)
+	case len(known) > 0:
+		hint = "known here: " + strings.Join(known, ", ")
+	}
+	c.Findings.Add(e.Key.Whole(diag.UnknownKey, fmt.Sprintf("unknown key %q%s", e.Key.Text, in(e.Value.parent)), hint))
+	return suggestion
+}
+
+// cutInFlow reports the rest of an expression that a comma inside {…} cut off, which looks like a key without value.
+func (c *Context) cutInFlow(e Entry) bool {
+	if e.Value.Kind() != KindNull || e.Value.parent.Style() != StyleFlow || e.Key.Style != StylePlain ||
+		!strings.ContainsAny(e.Key.Text, " ()=<>+*/\"'") {
+		return false
+	}
+	c.Findings.Add(e.Key.Whole(diag.FlowExpression, fmt.Sprintf("inside {…} the comma ends the text before %q", e.Key.Text),
+		"write expressions in block style, one key a line, or put this one in quotes"))
+	return true
+}
+
+// outerPlace looks for a mapping further out that knows the key.
+func (c *Context) outerPlace(e Entry) (place string, ok bool) {
+	for i := len(c.levels) - 1; i >= 0; i-- {
+		outer := c.levels[i]
+		up := distance(outer.value, e.Value.parent)
+		if up <= 0 || !contains(outer.keys, e.Key.Text) {
+			continue
+		}
+		beside := fmt.Sprintf("beside %q", stepInto(outer.value, e.Value).label())
+		switch {
+		case outer.value.parent == nil:
+			return "at the top of the file, " + beside, true
+		case up == 1:
+			return "one level up, " + beside, true
+		}
+		return fmt.Sprintf("%d levels up, %s", up, beside), true
+	}
+	return "", false
+}
+
+// distance counts the keys between a mapping and one inside it, 0 when they are the same, -1 when it is not inside.
+func distance(outer, inner *Value) int {
+	up := 0
+	for v := inner; v != nil; v = v.parent {
+		if v == outer {
+			return up
+		}
+		up++
+	}
+	return -1
+}
+
+// stepInto returns the child of outer on the way to inner.
+func stepInto(outer, inner *Value) *Value {
+	for inner.parent != nil && inner.parent != outer {
+		inner = inner.parent
+	}
+	return inner
+}
+
+func (v *Value) label() string {
+	if v.key != nil {
+		return v.key.Text
+	}
+	return fmt.Sprintf("[%d]", v.index)
+}
+
+func in(v *Value) string {
+	if path := v.Path(); path != "" {
+		return " in " + path
+	}
+	return ""
+}
+
+func inside(v *Value) string {
+	if path := v.Path(); path != "" {
+		return "in " + path
+	}
+	return "here"
+}
+
+func contains(words []string, word string) bool {
+	for _, w := range words {
+		if w == word {
+			return true
+		}
+	}
+	return false
+}
