@@ -1,0 +1,89 @@
+package engine
+
+import (
+	"sync/atomic"
+
+	"github.com/millstream/millstream/flow"
+	"github.com/millstream/millstream/pipelines"
+)
+
+// Balance is the account of a pipeline: In is always the sum of the ends and InFlight. Each part is counted for itself, so a
+// difference shows a fault. Returned records went back to their source unsettled (a stop, an abandoned lane); they are in no other
+// part.
+type Balance struct {
+	In           int64 `json:"in"`
+	Delivered    int64 `json:"delivered"`
+	Filtered     int64 `json:"filtered"`
+	Dropped      int64 `json:"dropped"`
+	DeadLettered int64 `json:"dead_lettered"`
+	InFlight     int64 `json:"in_flight"`
+
+	Returned int64 `json:"returned"`
+	// Retries are attempts after a failure; Resent are messages sent again after an earlier one of their key, to keep the order;
+	// OptionalDropped is what optional sinks could not take.
+	Retries         int64 `json:"retries"`
+	Resent          int64 `json:"resent"`
+	OptionalDropped int64 `json:"optional_dropped"`
+}
+
+// Even reports whether every record is accounted for.
+func (b Balance) Even() bool {
+	return b.In == b.Delivered+b.Filtered+b.Dropped+b.DeadLettered+b.InFlight
+}
+
+// NodeCount is what one node did: messages in, messages that left it, failures.
+type NodeCount struct {
+	Name   string `json:"name"`
+	In     int64  `json:"in"`
+	Out    int64  `json:"out"`
+	Errors int64  `json:"errors"`
+}
+
+// SinkCount is what one sink did: messages confirmed and sends that failed.
+type SinkCount struct {
+	Name      string `json:"name"`
+	Delivered int64  `json:"delivered"`
+	Errors    int64  `json:"errors"`
+}
+
+type counters struct {
+	in, inFlight, returned           atomic.Int64
+	ends                             [flow.DeadLettered + 1]atomic.Int64
+	retries, resent, optionalDropped atomic.Int64
+	nodes                            []nodeCounter
+	sinks                            []sinkCounter
+}
+
+type nodeCounter struct{ in, out, errors atomic.Int64 }
+
+type sinkCounter struct{ delivered, errors atomic.Int64 }
+
+func newCounters(p *pipelines.Program) *counters {
+	return &counters{nodes: make([]nodeCounter, len(p.Nodes)), sinks: make([]sinkCounter, len(p.Sinks))}
+}
+
+func (c *counters) balance() Balance {
+	return Balance{
+		In: c.in.Load(), InFlight: c.inFlight.Load(), Returned: c.returned.Load(),
+		Delivered: c.ends[flow.Delivered].Load(), Filtered: c.ends[flow.Filtered].Load(),
+		Dropped: c.ends[flow.Dropped].Load(), DeadLettered: c.ends[flow.DeadLettered].Load(),
+		Retries: c.retries.Load(), Resent: c.resent.Load(), OptionalDropped: c.optionalDropped.Load(),
+	}
+}
+
+// localCount is a worker's own count of a node, folded into the shared one once per batch.
+type localCount struct{ in, out, errors int64 }
+
+func (c *counters) fold(local []localCount) {
+	for i := range local {
+		l := &local[i]
+		if l.in == 0 {
+			continue
+		}
+		n := &c.nodes[i]
+		n.in.Add(l.in)
+		n.out.Add(l.out)
+		n.errors.Add(l.errors)
+		*l = localCount{}
+	}
+}

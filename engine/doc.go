@@ -1,0 +1,20 @@
+// Package engine runs programs: it leads each record of a batch through the fused graph, hands the results to the sinks in order,
+// settles the batch when every record has ended, and retries, dead-letters, drains and counts on the way. It knows no node, no
+// connector and no YAML.
+//
+// # How a batch moves
+//
+// Each pipeline has its own watermill Router with one consumer handler per source; the watermill message is a whole batch. A handler
+// call goes through five steps:
+//
+//  1. compute: the records run through the graph in one of the pipeline's workers, concurrently with other batches of the lane.
+//  2. hand over: batches of a lane take turns in the order they were read (the first turnstile) and give what they have to the sinks.
+//     Records whose key is held by an earlier failure are queued instead.
+//  3. confirm: the handler waits for the sinks' answers, then takes the second turnstile. What failed is queued under its key, and so
+//     is everything of that key that came later, sent or not: it is sent again after the retry, which keeps the order.
+//  4. a retrier per held key works its queue off, one after another, with backoff.
+//  5. settle: when every record has ended, the handler returns, watermill acknowledges, the source gets its batch back.
+//
+// A held key is released when its queue is empty and every batch that was handed over before the failure was noticed has passed the
+// second turnstile.
+package engine

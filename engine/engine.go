@@ -1,0 +1,188 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sort"
+	"sync"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill"
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/millstream/millstream/flow"
+	"github.com/millstream/millstream/pipelines"
+)
+
+// Options of an engine; the zero value is usable.
+type Options struct {
+	// Logger for life-cycle events and failures; slog.Default() when nil.
+	Logger *slog.Logger
+	// Instance tells engines apart that run the same pipelines; the host name when empty.
+	Instance string
+	// StateDir is the directory for state; ".millstream" when empty. It is made only when something is kept.
+	StateDir string
+	// Now is the pipelines' clock; time.Now when nil.
+	Now func() time.Time
+	// Middleware is added to each pipeline's router. A message there is a whole batch.
+	Middleware []message.HandlerMiddleware
+	// Unhandled is told of each message that no on_error settled, before its pipeline pauses or stops; may be nil.
+	Unhandled func(Unhandled)
+}
+
+// Unhandled is a message that failed for good without an on_error that settles it.
+type Unhandled struct {
+	Pipeline string
+	Origin   string
+	Err      *flow.Error
+	Payload  []byte
+}
+
+// Engine runs pipelines in one process, each isolated from the others.
+type Engine struct {
+	opts   Options
+	shared *shared
+
+	mu        sync.Mutex
+	pipelines map[string]*Pipeline
+}
+
+// ErrDuplicate is returned by Start for a name that is running already.
+var ErrDuplicate = errors.New("a pipeline of this name is running")
+
+// New makes an engine that runs nothing yet.
+func New(opts Options) *Engine {
+	if opts.Logger == nil {
+		opts.Logger = slog.Default()
+	}
+	if opts.Now == nil {
+		opts.Now = func() time.Time { return time.Now().UTC() }
+	}
+	if opts.Instance == "" {
+		opts.Instance, _ = os.Hostname()
+	}
+	if opts.StateDir == "" {
+		opts.StateDir = ".millstream"
+	}
+	return &Engine{opts: opts, shared: newShared(), pipelines: map[string]*Pipeline{}}
+}
+
+// Start opens a program's sinks and sources and runs it. When it fails, nothing of the pipeline is left, and no other pipeline has
+// noticed. ctx bounds the opening alone.
+func (e *Engine) Start(ctx context.Context, prog *pipelines.Program) (*Pipeline, error) {
+	e.mu.Lock()
+	if old, ok := e.pipelines[prog.Name]; ok && !old.hasEnded() {
+		e.mu.Unlock()
+		return nil, fmt.Errorf("start %q: %w", prog.Name, ErrDuplicate)
+	}
+	p := newPipeline(e, prog)
+	handle := &Pipeline{p: p}
+	e.pipelines[prog.Name] = handle
+	e.mu.Unlock()
+	if err := e.launch(ctx, p); err != nil {
+		e.forget(handle)
+		return nil, fmt.Errorf("start %q: %w", prog.Name, err)
+	}
+	return handle, nil
+}
+
+func (e *Engine) launch(ctx context.Context, p *pipeline) error {
+	if err := p.open(ctx); err != nil {
+		return err
+	}
+	router, err := e.router(p)
+	if err != nil {
+		return errors.Join(err, p.close(ctx))
+	}
+	go func() {
+		// The router's context never ends before the work does: it stops when the sources' channels close.
+		if err := router.Run(context.Background()); err != nil {
+			p.stopFailed(fmt.Errorf("run router: %w", err))
+		}
+		for _, s := range p.sources {
+			close(s.routed)
+		}
+	}()
+	<-router.Running()
+	p.setState(Running)
+	p.log.Info("pipeline started", "revision", p.revision)
+	go p.live()
+	return nil
+}
+
+func (e *Engine) router(p *pipeline) (*message.Router, error) {
+	r, err := message.NewRouter(message.RouterConfig{}, watermill.NopLogger{})
+	if err != nil {
+		return nil, fmt.Errorf("make router: %w", err)
+	}
+	r.AddMiddleware(e.opts.Middleware...)
+	for _, s := range p.sources {
+		r.AddConsumerHandler(s.spec.Name, s.spec.Name, s, p.handle)
+	}
+	return r, nil
+}
+
+func (e *Engine) forget(h *Pipeline) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.pipelines[h.Name()] == h {
+		delete(e.pipelines, h.Name())
+	}
+}
+
+// Pipelines lists all pipelines that were started and not replaced, by name.
+func (e *Engine) Pipelines() []*Pipeline {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	ps := make([]*Pipeline, 0, len(e.pipelines))
+	for _, p := range e.pipelines {
+		ps = append(ps, p)
+	}
+	sort.Slice(ps, func(i, j int) bool { return ps[i].Name() < ps[j].Name() })
+	return ps
+}
+
+// Stop drains all pipelines side by side and returns when each has ended. When ctx is done first, what is in flight stays at its
+// source; the error is then ErrDeadline.
+func (e *Engine) Stop(ctx context.Context) error {
+	var (
+		wg   sync.WaitGroup
+		mu   sync.Mutex
+		errs []error
+	)
+	for _, p := range e.Pipelines() {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			err := p.Stop(ctx)
+			mu.Lock()
+			errs = append(errs, err)
+			mu.Unlock()
+		}()
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+type host struct {
+	p    *pipeline
+	name string
+	log  *slog.Logger
+}
+
+func (p *pipeline) host(name, connector string) flow.Host {
+	return &host{p: p, name: name, log: p.log.With("node", name, "connector", connector)}
+}
+
+func (h *host) Pipeline() string     { return h.p.prog.Name }
+func (h *host) Name() string         { return h.name }
+func (h *host) Instance() string     { return h.p.engine.opts.Instance }
+func (h *host) Logger() *slog.Logger { return h.log }
+func (h *host) Limits() flow.Limits  { return h.p.prog.Limits }
+func (h *host) StateDir() string {
+	return filepath.Join(h.p.engine.opts.StateDir, h.p.prog.Name, h.name)
+}

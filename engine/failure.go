@@ -1,0 +1,143 @@
+package engine
+
+import (
+	"github.com/millstream/millstream/flow"
+	"github.com/millstream/millstream/pipelines"
+)
+
+// parkedTarget is what a parked message waits for: its source's way in, or a node or sink that is to be tried again.
+type parkedTarget struct {
+	source bool
+	edge   pipelines.Edge
+}
+
+// parked is a message that could not pass a part of the graph: it is tried again later, under its key, or waits for a resume.
+type parked struct {
+	rec    int32
+	order  int32
+	target parkedTarget
+	msg    *flow.Message
+	letter *flow.Error // set when it is a dead letter that its sink refused
+	err    *flow.Error
+	// then is what a final failure asked for, ThenPause or ThenStop; a failure that is tried again has final unset.
+	final    bool
+	then     pipelines.Then
+	policy   pipelines.Policy
+	attempts int
+}
+
+// failurePoint is where a message failed, with what the file says about it.
+type failurePoint struct {
+	name   string
+	policy pipelines.Policy
+	errors []pipelines.Edge
+	// next are the edges that continue follows; nil where nothing comes after.
+	next   []pipelines.Edge
+	target parkedTarget
+	letter *flow.Error
+}
+
+// fail decides about a message that failed at a node. m is as it entered the node.
+func (w *worker) fail(node int, m *flow.Message, err error, depth int) {
+	n := &w.p.prog.Nodes[node]
+	e := flow.AsError(err, flow.Permanent, flow.CodeProcessing)
+	at := failurePoint{name: n.Name, policy: n.OnError, errors: n.Errors, target: parkedTarget{edge: pipelines.Edge{Index: node}}}
+	if len(n.Ports) > 0 {
+		at.next = n.Ports[0]
+	}
+	if e.Class == flow.Transient && w.mayRetry(at) {
+		w.park(at, m, named(e, n.Name), false)
+		return
+	}
+	w.settleFailure(at, m, e, depth)
+}
+
+// failSink decides about a message that a sink's preparation refused.
+func (w *worker) failSink(sink int, m *flow.Message, err error, letter *flow.Error) {
+	s := &w.p.prog.Sinks[sink]
+	at := failurePoint{name: s.Name, policy: s.OnError, errors: s.Errors, letter: letter,
+		target: parkedTarget{edge: pipelines.Edge{Sink: true, Index: sink}}}
+	w.settleFailure(at, m, flow.AsError(err, flow.Permanent, flow.CodeEncode), 0)
+}
+
+// mayRetry says whether the policy allows one more attempt.
+func (w *worker) mayRetry(at failurePoint) bool {
+	if at.policy.Retries < 0 {
+		return true
+	}
+	return w.attemptsAt(at.target) < at.policy.Retries
+}
+
+func (w *worker) attemptsAt(t parkedTarget) int {
+	if w.retrying && w.again == t.edge && !t.source {
+		return w.attempts
+	}
+	return 0
+}
+
+func named(e *flow.Error, node string) *flow.Error {
+	if e.Node != "" {
+		return e
+	}
+	c := *e
+	c.Node = node
+	return &c
+}
+
+// settleFailure does what then says with a message that failed for good.
+func (w *worker) settleFailure(at failurePoint, m *flow.Message, e *flow.Error, depth int) {
+	e = named(e, at.name)
+	if at.letter != nil {
+		// A dead letter that its sink refuses must not get lost: it waits for somebody.
+		at.policy.Then = pipelines.ThenPause
+		w.park(at, m, e, true)
+		return
+	}
+	attempts := w.attemptsAt(at.target) + 1
+	switch at.policy.Then {
+	case pipelines.ThenSink:
+		m.SetFailure(e)
+		w.lettersFor(attempts)
+		w.deliver(at.policy.Sink, m, e)
+	case pipelines.ThenErrors:
+		m.SetFailure(e)
+		w.lettersFor(attempts)
+		w.followErrors(at.errors, m, e, depth+1)
+	case pipelines.ThenContinue:
+		m.SetFailure(e)
+		if len(at.next) == 0 {
+			w.run.ended(w.rec, flow.Dropped)
+			return
+		}
+		w.follow(at.next, m, depth+1)
+	case pipelines.ThenDrop:
+		w.run.ended(w.rec, flow.Dropped)
+	case pipelines.ThenPause, pipelines.ThenStop:
+		w.park(at, m, e, true)
+	}
+}
+
+// followErrors leads a failed message to the readers of name.errors: nodes get the message, a sink gets a dead letter.
+func (w *worker) followErrors(edges []pipelines.Edge, m *flow.Message, e *flow.Error, depth int) {
+	for i, edge := range edges {
+		c := m
+		if i < len(edges)-1 {
+			c = m.Clone()
+		}
+		if edge.Sink {
+			w.deliver(edge.Index, c, e)
+			continue
+		}
+		w.walk(edge, c, depth)
+	}
+}
+
+func (w *worker) park(at failurePoint, m *flow.Message, e *flow.Error, final bool) {
+	w.run.parked = append(w.run.parked, parked{
+		rec: w.rec, order: w.run.place(), target: at.target, msg: m.Clone(), letter: at.letter, err: e,
+		final: final, then: at.policy.Then, policy: at.policy, attempts: w.attemptsAt(at.target) + 1,
+	})
+}
+
+// lettersFor remembers how many attempts a letter made now will report.
+func (w *worker) lettersFor(attempts int) { w.letterAttempts = attempts }

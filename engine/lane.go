@@ -1,0 +1,236 @@
+package engine
+
+import (
+	"sort"
+	"sync"
+
+	"github.com/millstream/millstream/flow"
+	"github.com/millstream/millstream/pipelines"
+)
+
+// lane keeps the order of one flow.Lane: who hands over next, and which keys are held by a failure.
+type lane struct {
+	p     *pipeline
+	of    *flow.Lane
+	order pipelines.Order
+
+	mu     sync.Mutex
+	seq    uint64 // of the last batch pushed
+	last   turns  // of that batch
+	handed uint64 // the last batch that passed the first turnstile
+	passed uint64 // the last batch that passed the second one
+	held   map[holdKey]*queue
+}
+
+// holdKey names what a failure holds: a key, the records without a key, or with order: none just the one record.
+type holdKey struct {
+	key    string
+	hasKey bool
+	seq    uint64
+	rec    int32
+}
+
+func newLane(p *pipeline, of *flow.Lane, order pipelines.Order) *lane {
+	first := newTurns()
+	close(first.handed)
+	close(first.confirmed)
+	return &lane{p: p, of: of, order: order, last: first, held: map[holdKey]*queue{}}
+}
+
+// enter gives a run its place in the lane's order.
+func (l *lane) enter(r *run) {
+	l.mu.Lock()
+	l.seq++
+	r.lane, r.seq, r.before = l, l.seq, l.last
+	l.last = r.self
+	l.mu.Unlock()
+}
+
+func (l *lane) abandoned() bool {
+	select {
+	case <-l.of.Abandoned():
+		return true
+	default:
+		return false
+	}
+}
+
+func (l *lane) keyOf(r *run, rec int32) holdKey {
+	switch l.order {
+	case pipelines.ByKey:
+		k := r.batch.Records[rec].Key
+		return holdKey{key: string(k), hasKey: k != nil}
+	case pipelines.BySource:
+		return holdKey{}
+	default:
+		return holdKey{seq: r.seq, rec: rec}
+	}
+}
+
+// queue is what waits behind one failure, in the order of the lane. One goroutine works it off.
+type queue struct {
+	lane *lane
+	key  holdKey
+	// fence is the last batch that was handed over before the failure was noticed: until it has passed the second turnstile, more
+	// items may still belong before those that are here.
+	fence uint64
+	items []*item
+	// busy: the retrier holds items, all of them earlier than any in the queue.
+	busy bool
+	// disturbed are the sinks (by bit, all beyond 63) where an earlier message of the key is missing: what they got later is sent again.
+	disturbed uint64
+	wake      chan struct{} // one slot
+}
+
+// item is one message in a queue: an outgoing message to send (again), or a parked one.
+type item struct {
+	run    *run
+	rec    int32
+	order  int32 // the place among all that the run sends
+	sink   int
+	out    *flow.Outgoing
+	letter *flow.Error
+	parked *parked
+	// attempts that failed already; err is the last one's failure.
+	attempts int
+	err      *flow.Error
+}
+
+func (i *item) before(o *item) bool {
+	if i.run.seq != o.run.seq {
+		return i.run.seq < o.run.seq
+	}
+	return i.order < o.order
+}
+
+// enqueue puts an item behind its key; the lane's lock is held. The first item of a key starts its retrier.
+func (l *lane) enqueue(it *item) {
+	it.run.add()
+	k := l.keyOf(it.run, it.rec)
+	q := l.held[k]
+	if q == nil {
+		q = &queue{lane: l, key: k, wake: make(chan struct{}, 1)}
+		l.held[k] = q
+		l.p.retriers.Add(1)
+		go q.work()
+	}
+	q.fence = max(q.fence, l.handed)
+	q.disturbed |= it.disturbs()
+	at := sort.Search(len(q.items), func(i int) bool { return it.before(q.items[i]) })
+	q.items = append(q.items, nil)
+	copy(q.items[at+1:], q.items[at:])
+	q.items[at] = it
+	q.signal()
+}
+
+// disturbs are the sinks whose order the item breaks until it has ended.
+func (i *item) disturbs() uint64 {
+	if i.out == nil {
+		return ^uint64(0)
+	}
+	if i.err == nil {
+		return 0
+	}
+	return sinkBit(i.sink)
+}
+
+func sinkBit(sink int) uint64 {
+	if sink > 63 {
+		return ^uint64(0)
+	}
+	return 1 << sink
+}
+
+// mustResend reports whether an item that its sink confirmed has to be sent again, because an earlier message of its key failed
+// there; the lane's lock is held.
+func (l *lane) mustResend(it *item) bool {
+	if len(l.held) == 0 || l.order == pipelines.Unordered {
+		return false
+	}
+	q, ok := l.held[l.keyOf(it.run, it.rec)]
+	if !ok || q.disturbed&sinkBit(it.sink) == 0 {
+		return false
+	}
+	return q.busy || len(q.items) == 0 || q.items[0].before(it)
+}
+
+// isHeld reports whether the record's key is held; the lane's lock is held.
+func (l *lane) isHeld(r *run, rec int32) bool {
+	if len(l.held) == 0 || l.order == pipelines.Unordered {
+		return false
+	}
+	_, ok := l.held[l.keyOf(r, rec)]
+	return ok
+}
+
+func (q *queue) signal() {
+	select {
+	case q.wake <- struct{}{}:
+	default:
+	}
+}
+
+// handOver notes that a run has passed the first turnstile; the lane's lock is held.
+func (l *lane) handOver(r *run) { l.handed = r.seq }
+
+// confirm notes that a run has passed the second turnstile, and wakes the retriers that waited for it; the lane's lock is held.
+func (l *lane) confirm(r *run) {
+	l.passed = r.seq
+	for _, q := range l.held {
+		q.signal()
+	}
+}
+
+// next waits for items that may be worked on now: the first of the queue once its batch has passed the second turnstile. It returns
+// nil when the key is released.
+func (q *queue) next() []*item {
+	q.lane.mu.Lock()
+	q.busy = false
+	q.lane.mu.Unlock()
+	for {
+		q.lane.mu.Lock()
+		if len(q.items) == 0 && q.lane.passed >= q.fence {
+			delete(q.lane.held, q.key)
+			q.lane.mu.Unlock()
+			return nil
+		}
+		if len(q.items) > 0 && q.items[0].run.seq <= q.lane.passed {
+			n := q.sendable()
+			items := append([]*item(nil), q.items[:n]...)
+			q.items = append(q.items[:0], q.items[n:]...)
+			q.busy = true
+			q.lane.mu.Unlock()
+			return items
+		}
+		q.lane.mu.Unlock()
+		<-q.wake
+	}
+}
+
+// sendable is how many items from the front can be worked on in one go: a first attempt for a run of messages to one sink, else one.
+func (q *queue) sendable() int {
+	first := q.items[0]
+	if first.out == nil || first.attempts > 0 {
+		return 1
+	}
+	n := 1
+	for n < len(q.items) && n < flow.MaxBatchRecords {
+		it := q.items[n]
+		if it.out == nil || it.sink != first.sink || it.attempts > 0 || it.run.seq > q.lane.passed {
+			break
+		}
+		n++
+	}
+	return n
+}
+
+// putBack returns items to the front of the queue, because an earlier one of them failed.
+func (q *queue) putBack(items []*item) {
+	if len(items) == 0 {
+		return
+	}
+	q.lane.mu.Lock()
+	q.items = append(items, q.items...)
+	q.lane.mu.Unlock()
+	q.signal()
+}

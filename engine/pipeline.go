@@ -1,0 +1,299 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/millstream/millstream/flow"
+	"github.com/millstream/millstream/pipelines"
+)
+
+// State says where a pipeline is in its life.
+type State string
+
+// The states.
+const (
+	Starting State = "starting"
+	Running  State = "running"
+	Paused   State = "paused"
+	Draining State = "draining"
+	Stopped  State = "stopped"
+	Failed   State = "failed"
+)
+
+// pipeline is one running program: the unit of life. Nothing in it is shared with other pipelines but counted resources.
+type pipeline struct {
+	prog     *pipelines.Program
+	engine   *Engine
+	log      *slog.Logger
+	revision string
+	finite   bool
+
+	sinks    []flow.Sink
+	optional []*optionalSink
+	sources  []*sourceRun
+	releases []func() error
+
+	count   *counters
+	budget  *budget
+	runs    sync.Pool
+	workers chan *worker
+	holdIDs atomic.Uint64
+
+	// reading ends when no more is to be read; draining is closed when the pipeline has begun to drain; hard ends when what is in
+	// flight is given up.
+	reading     context.Context
+	stopReading context.CancelFunc
+	draining    chan struct{}
+	drainOnce   sync.Once
+	hard        context.Context
+	hardStop    context.CancelFunc
+
+	active   sync.WaitGroup // batches taken and not given back
+	retriers sync.WaitGroup
+	ended    chan struct{}
+
+	mu       sync.Mutex
+	state    State
+	failure  error
+	resumed  chan struct{} // closed by Resume; nil while not paused
+	overtime bool          // the drain deadline passed
+}
+
+func newPipeline(e *Engine, prog *pipelines.Program) *pipeline {
+	p := &pipeline{
+		prog: prog, engine: e, log: e.opts.Logger.With("pipeline", prog.Name), revision: short(prog.Hash),
+		count: newCounters(prog), budget: newBudget(prog.Limits), draining: make(chan struct{}), ended: make(chan struct{}),
+		state: Starting, finite: true,
+	}
+	for i := range prog.Sources {
+		p.finite = p.finite && prog.Sources[i].Traits.Finite
+	}
+	n := runtime.GOMAXPROCS(0)
+	p.workers = make(chan *worker, n)
+	for range n {
+		p.workers <- newWorker(p)
+	}
+	p.runs.New = func() any { return &run{} }
+	p.reading, p.stopReading = context.WithCancel(context.Background())
+	p.hard, p.hardStop = context.WithCancel(context.Background())
+	return p
+}
+
+func short(hash string) string {
+	if len(hash) > 12 {
+		return hash[:12]
+	}
+	return hash
+}
+
+// borrow lends a worker for a run; it blocks while all are busy computing, which bounds the cores a pipeline uses.
+func (p *pipeline) borrow(r *run) *worker {
+	w := <-p.workers
+	w.run = r
+	return w
+}
+
+func (p *pipeline) giveBack(w *worker) {
+	p.count.fold(w.counts)
+	w.run, w.parent, w.retrying, w.attempts = nil, nil, false, 0
+	p.workers <- w
+}
+
+// open connects the sinks, then the sources. On failure everything opened is closed again.
+func (p *pipeline) open(ctx context.Context) (err error) {
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, p.close(ctx))
+			p.hardStop()
+			p.stopReading()
+		}
+	}()
+	p.optional = make([]*optionalSink, len(p.prog.Sinks))
+	p.sinks = make([]flow.Sink, len(p.prog.Sinks))
+	for i := range p.prog.Sinks {
+		s := &p.prog.Sinks[i]
+		if p.sinks[i], err = s.Open(ctx, p.host(s.Name, s.Connector)); err != nil {
+			return openError("sink", s.Name, err)
+		}
+		if s.Optional {
+			p.optional[i] = newOptionalSink(p, i)
+		}
+	}
+	for i := range p.prog.Sources {
+		s := &p.prog.Sources[i]
+		src, err := s.Open(ctx, p.host(s.Name, s.Connector))
+		if err != nil {
+			return openError("source", s.Name, err)
+		}
+		p.sources = append(p.sources, newSourceRun(p, s, src))
+	}
+	return nil
+}
+
+// close ends sources and sinks and gives shared resources back.
+func (p *pipeline) close(ctx context.Context) error {
+	var errs []error
+	for _, s := range p.sources {
+		errs = append(errs, s.source.Close(ctx))
+	}
+	for _, o := range p.optional {
+		if o != nil {
+			o.close(ctx)
+		}
+	}
+	for _, s := range p.sinks {
+		if s != nil {
+			errs = append(errs, s.Close(ctx))
+		}
+	}
+	p.mu.Lock()
+	releases := p.releases
+	p.releases = nil
+	p.mu.Unlock()
+	for _, release := range releases {
+		errs = append(errs, release())
+	}
+	return errors.Join(errs...)
+}
+
+// live runs until the pipeline has ended: by exhausted sources, a stop or a failure.
+func (p *pipeline) live() {
+	defer close(p.ended)
+	var reading sync.WaitGroup
+	for _, s := range p.sources {
+		reading.Add(1)
+		go func() {
+			defer reading.Done()
+			if err := s.source.Run(p.reading, s); err != nil {
+				p.stopFailed(flow.AsError(err, flow.ConfigError, flow.CodeUnavailable))
+			}
+		}()
+	}
+	reading.Wait()
+	p.setState(Draining)
+	p.beginDrain()
+	p.active.Wait()
+	p.retriers.Wait()
+	for _, s := range p.sources {
+		s.closeMessages()
+	}
+	for _, s := range p.sources {
+		<-s.routed
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	defer cancel()
+	if err := p.close(ctx); err != nil {
+		p.fail(err)
+		p.log.Error("close failed", "error", err)
+	}
+	p.stopReading()
+	p.hardStop()
+	p.mu.Lock()
+	p.state = Stopped
+	if p.failure != nil {
+		p.state = Failed
+	}
+	p.mu.Unlock()
+	p.log.Info("pipeline ended", "state", p.State(), "balance", p.count.balance())
+}
+
+// closeTimeout bounds how long sources and sinks may take to close once nothing is in flight.
+const closeTimeout = 10 * time.Second
+
+func (p *pipeline) beginDrain() { p.drainOnce.Do(func() { close(p.draining) }) }
+
+// drain stops reading and waits for the end. When ctx is done first, what is in flight is given up and stays at its source.
+func (p *pipeline) drain(ctx context.Context) {
+	p.setState(Draining)
+	p.stopReading()
+	p.beginDrain()
+	select {
+	case <-p.ended:
+	case <-ctx.Done():
+		p.mu.Lock()
+		p.overtime = p.count.inFlight.Load() > 0
+		p.mu.Unlock()
+		p.hardStop()
+		<-p.ended
+	}
+}
+
+// stopFailed makes the pipeline drain and count as failed. The first cause is kept.
+func (p *pipeline) stopFailed(cause error) {
+	p.fail(cause)
+	p.stopReading()
+	p.beginDrain()
+}
+
+func (p *pipeline) fail(cause error) {
+	p.mu.Lock()
+	if p.failure == nil {
+		p.failure = cause
+	}
+	p.mu.Unlock()
+}
+
+// setPaused stops intake until Resume; the channel it returns is closed then.
+func (p *pipeline) setPaused(cause *flow.Error) <-chan struct{} {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.resumed == nil {
+		p.resumed = make(chan struct{})
+		if p.state == Running {
+			p.state = Paused
+		}
+		p.log.Error("pipeline paused: it stops reading, and the message stays at its source until a resume or a restart",
+			"node", cause.Node, "class", cause.Class.String(), "code", string(cause.Code), "error", cause.Message)
+	}
+	return p.resumed
+}
+
+func (p *pipeline) unpause() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.resumed != nil {
+		close(p.resumed)
+		p.resumed = nil
+		if p.state == Paused {
+			p.state = Running
+		}
+	}
+}
+
+// whilePaused waits until the pipeline is not paused.
+func (p *pipeline) whilePaused(ctx context.Context) error {
+	for {
+		p.mu.Lock()
+		resumed := p.resumed
+		p.mu.Unlock()
+		if resumed == nil {
+			return ctx.Err()
+		}
+		select {
+		case <-resumed:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+func (p *pipeline) setState(s State) {
+	p.mu.Lock()
+	if p.state != Stopped && p.state != Failed {
+		p.state = s
+	}
+	p.mu.Unlock()
+}
+
+// State tells where the pipeline is.
+func (p *pipeline) State() State {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.state
+}

@@ -1,0 +1,111 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/millstream/millstream/flow"
+	"github.com/millstream/millstream/pipelines"
+)
+
+// ErrDeadline is returned by Stop when something was still in flight when its context ended. It stays at its source.
+var ErrDeadline = errors.New("the drain deadline passed with messages in flight")
+
+// Pipeline is a started program.
+type Pipeline struct{ p *pipeline }
+
+// Name is the pipeline's name in its file.
+func (h *Pipeline) Name() string { return h.p.prog.Name }
+
+// Program is what runs.
+func (h *Pipeline) Program() *pipelines.Program { return h.p.prog }
+
+// State tells where the pipeline is in its life.
+func (h *Pipeline) State() State { return h.p.State() }
+
+// Balance is the account of records at this moment.
+func (h *Pipeline) Balance() Balance { return h.p.count.balance() }
+
+// Nodes are the counts of each node, in the program's order.
+func (h *Pipeline) Nodes() []NodeCount {
+	out := make([]NodeCount, len(h.p.prog.Nodes))
+	for i := range out {
+		c := &h.p.count.nodes[i]
+		out[i] = NodeCount{Name: h.p.prog.Nodes[i].Name, In: c.in.Load(), Out: c.out.Load(), Errors: c.errors.Load()}
+	}
+	return out
+}
+
+// Sinks are the counts of each sink, in the program's order.
+func (h *Pipeline) Sinks() []SinkCount {
+	out := make([]SinkCount, len(h.p.prog.Sinks))
+	for i := range out {
+		c := &h.p.count.sinks[i]
+		out[i] = SinkCount{Name: h.p.prog.Sinks[i].Name, Delivered: c.delivered.Load(), Errors: c.errors.Load()}
+	}
+	return out
+}
+
+// Done is closed when the pipeline has ended: its sources are exhausted, it was stopped, or it failed.
+func (h *Pipeline) Done() <-chan struct{} { return h.p.ended }
+
+func (h *Pipeline) hasEnded() bool {
+	select {
+	case <-h.p.ended:
+		return true
+	default:
+		return false
+	}
+}
+
+// Err is why the pipeline failed; nil while it runs and after a good end.
+func (h *Pipeline) Err() error {
+	h.p.mu.Lock()
+	defer h.p.mu.Unlock()
+	return h.p.failure
+}
+
+// Resume ends a pause: the messages that caused it are tried again.
+func (h *Pipeline) Resume() { h.p.unpause() }
+
+// Stop drains the pipeline: it stops reading, lets what is in flight end, and closes. When ctx is done first, the rest is given up
+// and stays at its source, and the error is ErrDeadline.
+func (h *Pipeline) Stop(ctx context.Context) error {
+	h.p.drain(ctx)
+	h.p.mu.Lock()
+	defer h.p.mu.Unlock()
+	if h.p.overtime {
+		return fmt.Errorf("stop %q: %w", h.p.prog.Name, ErrDeadline)
+	}
+	return nil
+}
+
+func openError(kind, name string, err error) error {
+	return fmt.Errorf("open %s %q: %w", kind, name, err)
+}
+
+// unhandled reports a message that waits or is left behind.
+func (p *pipeline) unhandled(r *run, k *parked) {
+	p.log.Error("message failed and no on_error settles it", "node", k.err.Node, "origin", k.msg.Origin(),
+		"class", k.err.Class.String(), "code", string(k.err.Code), "error", k.err.Message)
+	if p.engine.opts.Unhandled != nil {
+		p.engine.opts.Unhandled(Unhandled{
+			Pipeline: p.prog.Name, Origin: k.msg.Origin(), Err: k.err, Payload: k.msg.Raw(),
+		})
+	}
+}
+
+func (h *host) Share(key string, open func() (io.Closer, error)) (io.Closer, func() error, error) {
+	res, release, err := h.p.engine.shared.acquire(key, open)
+	if err != nil {
+		return nil, nil, err
+	}
+	h.p.mu.Lock()
+	h.p.releases = append(h.p.releases, release)
+	h.p.mu.Unlock()
+	return res, release, nil
+}
+
+var _ flow.Host = (*host)(nil)

@@ -1,0 +1,102 @@
+package flow
+
+import "context"
+
+// Processor is one node. There is one instance of it per pipeline; Process is called concurrently.
+type Processor interface {
+	// Process looks at m, changes it, and says through e where it goes. What it emits takes effect only when it returns nil: an error
+	// leaves the message as it entered the node, and on_error decides. m and what can be read from it are valid until Process returns;
+	// copy what must live longer. A plain error counts as permanent, code processing; return *Error to say it better.
+	Process(m *Message, e *Emitter) error
+}
+
+// ProcessorFunc lets a function be a Processor.
+type ProcessorFunc func(m *Message, e *Emitter) error
+
+// Process calls f.
+func (f ProcessorFunc) Process(m *Message, e *Emitter) error { return f(m, e) }
+
+// Port is the index of a way out of a node. Processors with one way out use port 0; a router has one per case.
+type Port int
+
+// Emitted is one message on its way out of a node.
+type Emitted struct {
+	Port    Port
+	Message *Message
+}
+
+// Emitter takes what a processor does with its message. A processor that neither emits, holds nor settles has filtered the message.
+type Emitter struct {
+	// Emitted and Settled are read by the engine after Process returned.
+	Emitted []Emitted
+	Settled End
+
+	ctx  context.Context
+	free []*Message
+	hold func(m *Message) *Held
+	held bool
+}
+
+// Context is done when the pipeline must stop at once. Processors that wait pass it on.
+func (e *Emitter) Context() context.Context { return e.ctx }
+
+// Emit sends m out at a port. Each message may be emitted once: use Copy for a second way out.
+func (e *Emitter) Emit(p Port, m *Message) { e.Emitted = append(e.Emitted, Emitted{p, m}) }
+
+// Settle ends the message here on purpose: Dropped for a drop that the file asked for.
+func (e *Emitter) Settle(end End) { e.Settled = end }
+
+// Copy makes an independent copy of m: writes to one are not seen by the other, the payload bytes are shared.
+func (e *Emitter) Copy(m *Message) *Message {
+	c := e.take()
+	c.copyFrom(m)
+	return c
+}
+
+// Hold takes the message out of its batch's run: the record stays unsettled until the Held is emitted, settled or failed. This is
+// what windows, joins and delays are made of. The returned message is an own copy and may be kept.
+func (e *Emitter) Hold(m *Message) *Held {
+	e.held = true
+	return e.hold(m)
+}
+
+func (e *Emitter) take() *Message {
+	if n := len(e.free); n > 0 {
+		m := e.free[n-1]
+		e.free = e.free[:n-1]
+		return m
+	}
+	return &Message{}
+}
+
+// Bind is called by the engine to lend the emitter its context and its way of holding.
+func (e *Emitter) Bind(ctx context.Context, hold func(m *Message) *Held) { e.ctx, e.hold = ctx, hold }
+
+// Reset is called by the engine before each Process.
+func (e *Emitter) Reset() { e.Emitted, e.Settled, e.held = e.Emitted[:0], Open, false }
+
+// WasHeld reports to the engine whether Hold was called since Reset.
+func (e *Emitter) WasHeld() bool { return e.held }
+
+// Recycle gives a copy back once its run has ended; the engine calls it.
+func (e *Emitter) Recycle(m *Message) { e.free = append(e.free, m) }
+
+// Held is a message that a processor keeps. Exactly one of Emit, Settle and Fail must be called, once, from any goroutine. They
+// return when the message has reached its end, or the context is done.
+type Held struct {
+	// Message is an own copy; it may be changed before Emit.
+	Message *Message
+	// Resume is set by the engine: what Emit, Settle and Fail call.
+	Resume func(ctx context.Context, out []Emitted, end End, err error)
+}
+
+// Emit lets the message go on at a port of the node that held it.
+func (h *Held) Emit(ctx context.Context, p Port) {
+	h.Resume(ctx, []Emitted{{p, h.Message}}, Open, nil)
+}
+
+// Settle ends the message.
+func (h *Held) Settle(ctx context.Context, end End) { h.Resume(ctx, nil, end, nil) }
+
+// Fail makes the message fail at the node that held it; on_error decides.
+func (h *Held) Fail(ctx context.Context, err error) { h.Resume(ctx, nil, Open, err) }

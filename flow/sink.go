@@ -1,0 +1,114 @@
+package flow
+
+import (
+	"context"
+	"time"
+)
+
+// Preparer is the part of a sink that needs no connection. It is built once with the pipeline, called concurrently by the workers, and
+// also used by the tests in a pipeline file.
+type Preparer interface {
+	// Prepare renders what depends on the message (destination, key) into o and checks all that can be checked before sending: names,
+	// sizes, framing. o's message parts are already filled; o.Body is the encoded payload. An error is an error of this message alone.
+	// It does no I/O.
+	Prepare(m *Message, o *Outgoing) error
+}
+
+// Sink delivers messages to one technology.
+//
+// Send is called by one goroutine at a time per lane but by several lanes concurrently; within a lane the order of the calls is the
+// order of the records. Close follows the last Send and its done.
+type Sink interface {
+	// Send hands outs over in order and returns as soon as a following Send of the same lane may be called; it blocks for
+	// back-pressure. It calls done exactly once, from any goroutine and possibly before it returns, after each o.Err has been set: nil
+	// only for what is durably confirmed. An error is *Error where its class is known; any other counts as transient. When ctx is
+	// done, what is not confirmed gets an error. outs and their bytes are valid until done is called.
+	Send(ctx context.Context, outs []*Outgoing, done func())
+	// Close ends the sink after the last done.
+	Close(ctx context.Context) error
+}
+
+// Outgoing is one message on its way into one sink, as it entered the sink.
+type Outgoing struct {
+	// Record is the record it came from.
+	Record *Record
+	// Body is the encoded payload; nil is no payload.
+	Body []byte
+	// Key is what goes out as the key: the message's own, or the sink's key expression. nil is no key.
+	Key []byte
+	// Dest and Native are the sink's own: set by Prepare, read by Send.
+	Dest   string
+	Native any
+	// Err is the result of Send.
+	Err error
+
+	message *extras
+	batch   *Batch
+	ownKey  []byte // the message's, whatever the sink's key is
+	failure *Error
+	env     *Env
+	// Index and Order are the engine's own: the record's place in its batch, and the message's among all that the batch sends.
+	Index, Order int32
+}
+
+// Headers are the message's headers; not to be changed in place.
+func (o *Outgoing) Headers() []Header {
+	if o.message != nil && o.message.headersOwn {
+		return o.message.headers
+	}
+	return o.Record.Headers
+}
+
+// Props are the parts with a common name; nil when there are none.
+func (o *Outgoing) Props() *Properties { return o.Record.Props }
+
+// Time is the message's event time.
+func (o *Outgoing) Time() time.Time {
+	if o.message != nil && o.message.timeSet {
+		return o.message.time
+	}
+	return recordTime(o.Record, o.batch)
+}
+
+// Fill takes over the message's parts as they are at this moment; body is its encoded payload. The engine calls it before Prepare.
+func (o *Outgoing) Fill(m *Message, body []byte) {
+	*o = Outgoing{
+		Record: m.record, Body: body, Key: m.key, message: m.share(), batch: m.batch, ownKey: m.key, failure: m.failure, env: m.env,
+	}
+}
+
+// SetHeaders replaces the outgoing headers, for a sink that adds its own or for a dead letter.
+func (o *Outgoing) SetHeaders(hs []Header) {
+	x := &extras{}
+	if o.message != nil {
+		*x = *o.message
+	}
+	x.headers, x.headersOwn = hs, true
+	o.message = x
+}
+
+// Own copies everything that points into the batch's memory, so that o outlives the batch.
+func (o *Outgoing) Own() {
+	r := *o.Record
+	o.Body, o.Key, o.ownKey = ownBytes(o.Body), ownBytes(o.Key), ownBytes(o.ownKey)
+	r.Body, r.Key = ownBytes(r.Body), ownBytes(r.Key)
+	r.Topic = cloneText(r.Topic)
+	r.Headers = ownHeaders(r.Headers)
+	if o.message != nil {
+		x := *o.message
+		x.headers = ownHeaders(x.headers)
+		o.message = &x
+	}
+	o.Dest = cloneText(o.Dest)
+	o.Record = &r
+	if o.batch != nil {
+		o.batch = &Batch{Arrived: o.batch.Arrived}
+	}
+}
+
+// Restore makes m the message as it entered the sink: what a dead letter and the nodes that read sink.errors are made of.
+func (o *Outgoing) Restore(m *Message) {
+	m.env, m.record, m.batch, m.key, m.failure = o.env, o.Record, o.batch, o.ownKey, o.failure
+	m.extras, m.shared = o.message, o.message != nil
+	m.reopen(o.Body)
+}

@@ -1,0 +1,38 @@
+package flow
+
+import "context"
+
+// Source reads records from one technology.
+//
+// The engine calls Run once, in its own goroutine. Settle is called concurrently with Run, exactly once for each batch that Push took,
+// from any goroutine and in any order. Close is called after Run returned and every taken batch was settled, or after the drain
+// deadline; it ends what is still open.
+type Source interface {
+	// Run reads and pushes until ctx is done (stop reading, return nil) or the source is exhausted (return nil). An error means that
+	// the source cannot go on; it reconnects by itself for anything that passes. Batches of one lane are pushed one after another.
+	Run(ctx context.Context, in Intake) error
+	// Settle takes a batch back. Records with Settled() are done and are acknowledged, as far as the source's protocol allows (a
+	// partition commits the contiguous prefix); the others stay at the source, or go back to it. Settle releases the batch's memory.
+	Settle(b *Batch)
+	// Close ends the source. It commits what is settled before it lets go.
+	Close(ctx context.Context) error
+}
+
+// Intake is where a source puts its batches.
+type Intake interface {
+	// Push hands a batch to the engine and blocks while the pipeline's limits are reached: this is the back-pressure. A nil error means
+	// that the batch was taken and Settle will follow. An error means that it was not taken, and that Run is to return.
+	Push(ctx context.Context, b *Batch) error
+}
+
+// Traits are what the engine and explain need to know about a source or sink before it is opened.
+type Traits struct {
+	// Keyed: the source's records can have keys, so order: by_key is its default.
+	Keyed bool
+	// Finite: Run returns by itself; the pipeline then drains and ends.
+	Finite bool
+	// Headers: a sink that can carry headers; a dead letter to one that cannot becomes a JSON object.
+	Headers bool
+	// Exclusive names what only one holder can have at a time (stdin, a file, a listening port); empty: nothing.
+	Exclusive string
+}
