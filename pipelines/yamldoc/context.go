@@ -98,10 +98,10 @@ func (c *Context) outerPlace(e Entry) (place string, ok bool) {
 		if up <= 0 || !contains(outer.keys, e.Key.Text) {
 			continue
 		}
-		beside := fmt.Sprintf("beside %q", stepInto(outer.value, e.Value).label())
+		beside := fmt.Sprintf("beside %q", outer.value.stepTo(e.Value).label())
 		switch {
 		case outer.value.parent == nil:
-			return "at the top of the file, " + beside, true
+			return "to the top of the file, " + beside, true
 		case up == 1:
 			return "one level up, " + beside, true
 		}
@@ -122,31 +122,44 @@ func distance(outer, inner *Value) int {
 	return -1
 }
 
-// stepInto returns the child of outer on the way to inner.
-func stepInto(outer, inner *Value) *Value {
-	for inner.parent != nil && inner.parent != outer {
+// stepTo returns the child of v on the way to inner.
+func (v *Value) stepTo(inner *Value) *Value {
+	for inner.parent != nil && inner.parent != v {
 		inner = inner.parent
 	}
 	return inner
 }
 
+// label names a value by its last key, as messages do: the excerpt shows the rest, and a text reached through several
+// aliases has one message.
 func (v *Value) label() string {
-	if v.key != nil {
+	switch {
+	case v.key != nil:
 		return v.key.Text
+	case v.parent != nil:
+		return fmt.Sprintf("%s[%d]", v.parent.label(), v.index)
 	}
-	return fmt.Sprintf("[%d]", v.index)
+	return ""
+}
+
+// subject is the label for the start of a sentence.
+func (v *Value) subject() string {
+	if label := v.label(); label != "" {
+		return label
+	}
+	return "this"
 }
 
 func in(v *Value) string {
-	if path := v.Path(); path != "" {
-		return " in " + path
+	if label := v.label(); label != "" {
+		return " in " + label
 	}
 	return ""
 }
 
 func inside(v *Value) string {
-	if path := v.Path(); path != "" {
-		return "in " + path
+	if label := v.label(); label != "" {
+		return "in " + label
 	}
 	return "here"
 }

@@ -32,6 +32,8 @@ type KeyKnower interface {
 //	required:"true"      a missing key is a finding
 //	oneof:"a b c"        the words a string may be
 //
+// At the top of a document keys that start with x- are ignored: a place for anchors.
+//
 // Fields are string, bool, ints, floats, time.Duration, slices, map[string]T, structs, pointers (nil when the key is
 // missing), Unmarshalers, encoding.TextUnmarshalers (given the text after interpolation), *Value (kept for later), Scalar (the text
 // of the file), Text (interpolated) and any (a JSON literal). Every unknown key is a finding.
@@ -139,21 +141,14 @@ func (c *Context) wrongType(v *Value, want, hint string) {
 	if v.Broken() {
 		return
 	}
-	subject := "this"
-	if path := v.Path(); path != "" {
-		subject = path
-	}
-	if v.Kind() == KindNull {
-		if hint == "" {
-			hint = "write " + want + ", or remove the key"
-		}
-		v.Finding(c.Findings, diag.WrongType, subject+" has no value", hint)
-		return
-	}
 	if hint == "" {
 		hint = "write " + want
 	}
-	v.Finding(c.Findings, diag.WrongType, fmt.Sprintf("%s must be %s, found %s", subject, want, v.describe()), hint)
+	message := fmt.Sprintf("%s must be %s, found %s", v.subject(), want, v.describe())
+	if v.Kind() == KindNull {
+		message = v.subject() + " has no value"
+	}
+	v.Finding(c.Findings, diag.WrongType, message, hint)
 }
 
 // describe says what stands in the file, for messages.

@@ -88,10 +88,7 @@ func (c *Context) badValue(v *Value, text *Text, err error) {
 	if raw := v.Scalar().Text; text.Replaced {
 		found = fmt.Sprintf("%s, which is %s", shorten(raw), found)
 	}
-	subject := "this"
-	if path := v.Path(); path != "" {
-		subject = path
-	}
+	subject := v.subject()
 	var e *scalarError
 	if !errors.As(err, &e) {
 		message := err.Error()
@@ -148,13 +145,14 @@ func setScalar(rv reflect.Value, text string, f field) error {
 	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
 		n, err := strconv.ParseInt(text, 10, rv.Type().Bits())
 		if err != nil {
-			return numberError(want, err)
+			bits := rv.Type().Bits() - 1
+			return numberError(want, fmt.Sprintf(" from %d to %d", int64(-1)<<bits, int64(1)<<bits-1), err)
 		}
 		rv.SetInt(n)
 	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
 		n, err := strconv.ParseUint(text, 10, rv.Type().Bits())
 		if err != nil {
-			return numberError(want+", 0 or more", err)
+			return numberError(want, fmt.Sprintf(" from 0 to %d", uint64(math.MaxUint64)>>(64-rv.Type().Bits())), unsignedError(text, err))
 		}
 		rv.SetUint(n)
 	case reflect.Float32, reflect.Float64:
@@ -163,7 +161,7 @@ func setScalar(rv reflect.Value, text string, f field) error {
 			err = strconv.ErrSyntax
 		}
 		if err != nil {
-			return numberError(want, err)
+			return numberError(want, " that is not so large", err)
 		}
 		rv.SetFloat(n)
 	default:
@@ -172,11 +170,20 @@ func setScalar(rv reflect.Value, text string, f field) error {
 	return nil
 }
 
-func numberError(want string, err error) error {
+// numberError tells a number that does not fit from a text that is none; bounds are the numbers that fit.
+func numberError(want, bounds string, err error) error {
 	if errors.Is(err, strconv.ErrRange) {
-		return &scalarError{want + " that is not so large", "write a smaller number", diag.BadValue}
+		return &scalarError{want + bounds, "write a number that fits", diag.BadValue}
 	}
-	return &scalarError{want, "write " + want + ", digits only", diag.WrongType}
+	return &scalarError{want, "write " + want + " in plain digits", diag.WrongType}
+}
+
+// unsignedError makes a negative number one that does not fit.
+func unsignedError(text string, err error) error {
+	if jsonInt.MatchString(text) {
+		return strconv.ErrRange
+	}
+	return err
 }
 
 func setDuration(rv reflect.Value, text string) error {

@@ -79,6 +79,9 @@ func (c *Context) decodeStruct(v *Value, rv reflect.Value) {
 	}
 	for _, e := range v.Entries() {
 		f, ok := byName[e.Key.Text]
+		if !ok && v.parent == nil && strings.HasPrefix(e.Key.Text, "x-") {
+			continue
+		}
 		if !ok {
 			if !c.innerPlace(e, fields, rv.Type()) {
 				excused[c.UnknownKey(e, known)] = true

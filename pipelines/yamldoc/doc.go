@@ -7,8 +7,6 @@
 package yamldoc
 
 import (
-	"fmt"
-
 	"gopkg.in/yaml.v3"
 
 	"github.com/millstream/millstream/pipelines/diag"
@@ -32,6 +30,8 @@ type Doc struct {
 	root  *yaml.Node
 	// broken holds the nodes that have a finding already: decoding passes over them.
 	broken map[*yaml.Node]bool
+	// holes are the offsets of values that broke YAML's rules and were left out.
+	holes map[int]bool
 	// used holds the nodes that aliases refer to.
 	used map[*yaml.Node]bool
 }
@@ -45,13 +45,12 @@ func Parse(path string, src []byte, findings *diag.List) *Doc {
 	if !ok {
 		return nil
 	}
-	d := &Doc{path: path, src: text, lines: newLines(text), broken: map[*yaml.Node]bool{}, used: map[*yaml.Node]bool{}}
-	first, second, err := parseNodes(text)
-	if err != nil {
-		findings.Add(d.syntaxFinding(err))
+	d := &Doc{path: path, src: text, lines: newLines(text), broken: map[*yaml.Node]bool{}, used: map[*yaml.Node]bool{}, holes: map[int]bool{}}
+	first, second, ok := d.parseLenient(findings)
+	switch {
+	case !ok:
 		return nil
-	}
-	if first == nil || len(first.Content) == 0 || isEmpty(first.Content[0]) {
+	case first == nil || len(first.Content) == 0 || isEmpty(first.Content[0]):
 		findings.Add(d.at(0, 0, diag.EmptyFile, "the file is empty", "write a pipeline: name, from, to"))
 		return nil
 	}
@@ -92,11 +91,3 @@ func (d *Doc) addSecondDocument(second *yaml.Node, findings *diag.List) {
 func isEmpty(n *yaml.Node) bool {
 	return n.Kind == yaml.ScalarNode && n.Value == "" && n.Style == 0
 }
-
-// syntaxError is a complaint of the parser: its words, and the line it names (0 when it names none).
-type syntaxError struct {
-	line    int
-	message string
-}
-
-func (e *syntaxError) Error() string { return fmt.Sprintf("line %d: %s", e.line, e.message) }

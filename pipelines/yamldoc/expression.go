@@ -72,7 +72,7 @@ func (c *Context) anchored(v *Value) {
 func (c *Context) cutByComment(v *Value, comment string, at int) {
 	hint := "write the expression in a | block or in quotes"
 	if strings.HasPrefix(comment, "# ") || strings.HasPrefix(comment, "#.") || strings.HasPrefix(comment, "#)") {
-		hint = "write it for the element instead of #, or use a | block"
+		hint = `write "it" for the element instead of #, or use a | block`
 	}
 	f := v.doc.at(at, at+len(comment), diag.CommentCut, "the space and # start a comment, which cuts the expression short", hint)
 	f.Note = aliasNote(v.alias)

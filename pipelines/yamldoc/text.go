@@ -8,12 +8,14 @@ import (
 	"github.com/millstream/millstream/pipelines/diag"
 )
 
+const hintData = "put data into a table or schema file beside the pipeline"
+
 // checkText refuses what is too large or no text, with the place of the first bad byte, and removes a byte order mark.
 func checkText(path string, src []byte, findings *diag.List) (text string, ok bool) {
 	if len(src) > MaxSize {
 		findings.Add(diag.Finding{Path: path, Code: diag.TooLarge,
 			Message: fmt.Sprintf("the file has %d bytes, more than 1 MiB", len(src)),
-			Hint:    "put data into a table or schema file beside the pipeline"})
+			Hint:    hintData})
 		return "", false
 	}
 	if bytes.HasPrefix(src, []byte{0xff, 0xfe}) || bytes.HasPrefix(src, []byte{0xfe, 0xff}) {

@@ -17,9 +17,12 @@ func (d *Doc) checkTree(findings *diag.List) bool {
 	switch {
 	case c.failed:
 		return false
-	case total.nodes > MaxNodes:
-		c.add(d.root, diag.AliasBomb, fmt.Sprintf("the aliases expand to more than %d values", MaxNodes),
+	case total.nodes > MaxNodes && c.aliased:
+		c.add(d.root, diag.AliasBomb, fmt.Sprintf("with its aliases expanded the file has more than %d values", MaxNodes),
 			"write fewer aliases of aliases")
+		return false
+	case total.nodes > MaxNodes:
+		c.add(d.root, diag.TooLarge, fmt.Sprintf("the file has more than %d values", MaxNodes), hintData)
 		return false
 	}
 	c.walk(d.root)
@@ -33,6 +36,8 @@ type treeCheck struct {
 	open     map[*yaml.Node]bool
 	depth    int
 	failed   bool
+	// aliased tells that there is any alias.
+	aliased bool
 }
 
 // measure is the size of a node with its aliases expanded.
@@ -49,6 +54,7 @@ func (c *treeCheck) measure(n *yaml.Node) measure {
 		return done
 	}
 	if n.Kind == yaml.AliasNode {
+		c.aliased = true
 		if c.open[n.Alias] {
 			c.failed = true
 			c.add(n, diag.AliasBomb, fmt.Sprintf("the alias *%s is inside the value it stands for", n.Value),
@@ -84,6 +90,10 @@ func (c *treeCheck) walk(n *yaml.Node) {
 	if n.Kind == yaml.AliasNode {
 		return
 	}
+	if c.doc.holes[c.doc.content(n)] && (n.Kind == yaml.ScalarNode) {
+		c.doc.broken[n] = true
+		return
+	}
 	c.checkTag(n)
 	if n.Style&yaml.FlowStyle != 0 {
 		c.checkFlow(n)
@@ -117,7 +127,7 @@ func (c *treeCheck) checkTag(n *yaml.Node) {
 	c.doc.broken[n] = true
 	hint := "remove the tag; to get a text, put it in quotes"
 	if !strings.HasPrefix(tag, "!!") && n.Kind == yaml.ScalarNode {
-		word := strings.TrimSpace(strings.TrimPrefix(src[start:c.doc.lines.lineEnd(start)], "!"))
+		word := strings.TrimSpace(tag[1:] + " " + n.Value)
 		hint = fmt.Sprintf("in an expression write not %s; a text that starts with ! needs quotes", word)
 	}
 	c.findings.Add(c.doc.at(start, end, diag.YAMLTag, fmt.Sprintf("%s is a YAML tag, not part of the value", tag), hint))
