@@ -1,0 +1,95 @@
+package config
+
+import (
+	"context"
+
+	"github.com/millstream/millstream/flow"
+)
+
+// NodeType describes a verb.
+type NodeType struct {
+	// Name is the verb, which is also the key that its value stands under.
+	Name string
+	// Doc is one line for lists and the reference.
+	Doc string
+	// New makes a configuration with nothing set. It is a pointer to a struct with yaml tags: one field is tagged with the verb, the
+	// others are the options that stand beside it.
+	New func() NodeConfig
+	// StepOnly and NodeOnly restrict where the verb may stand: route is a node, never a step.
+	NodeOnly bool
+}
+
+// NodeConfig is a verb's decoded configuration.
+type NodeConfig interface {
+	// Build compiles the configuration, without any I/O. What is wrong goes to b.Findings; the result is then not used.
+	Build(b *Builder) Node
+}
+
+// Node is a built processor.
+type Node struct {
+	Processor flow.Processor
+	// Ports are the names of the ways out; nil is one way out without a name.
+	Ports []string
+}
+
+// ConnectorType describes a technology; NewSource or NewSink is nil when it has no such side.
+type ConnectorType struct {
+	Name string
+	Doc  string
+	// NewSource and NewSink make a configuration with nothing set: a pointer to a struct with yaml tags.
+	NewSource func() SourceConfig
+	NewSink   func() SinkConfig
+}
+
+// SourceConfig is a source's decoded configuration.
+type SourceConfig interface {
+	// BuildSource checks and compiles, without any I/O.
+	BuildSource(b *Builder) Source
+}
+
+// Source is a source that can be opened.
+type Source struct {
+	Traits flow.Traits
+	Open   func(ctx context.Context, host flow.Host) (flow.Source, error)
+	// Extra are the connector's own entries of `source` in expressions; may be nil.
+	Extra func(r *flow.Record) map[string]any
+}
+
+// SinkConfig is a sink's decoded configuration.
+type SinkConfig interface {
+	// BuildSink checks and compiles, without any I/O.
+	BuildSink(b *Builder) Sink
+}
+
+// Sink is a sink that can be opened.
+type Sink struct {
+	Traits   flow.Traits
+	Preparer flow.Preparer
+	Open     func(ctx context.Context, host flow.Host) (flow.Sink, error)
+}
+
+// Registry is the set of types that a program is built from.
+type Registry struct {
+	Nodes      []NodeType
+	Connectors []ConnectorType
+}
+
+// Node finds a verb.
+func (r *Registry) Node(name string) (NodeType, bool) {
+	for _, t := range r.Nodes {
+		if t.Name == name {
+			return t, true
+		}
+	}
+	return NodeType{}, false
+}
+
+// Connector finds a technology.
+func (r *Registry) Connector(name string) (ConnectorType, bool) {
+	for _, t := range r.Connectors {
+		if t.Name == name {
+			return t, true
+		}
+	}
+	return ConnectorType{}, false
+}
