@@ -53,7 +53,9 @@ func (b *Builder) Template(t Template) *expression.Template {
 }
 
 // Path declares a body path that a processor reads, such as body.speed; the slot is what Message.Body.Get takes.
-func (b *Builder) Path(segments ...document.Segment) document.Slot { return b.Scope.Paths.Read(segments...) }
+func (b *Builder) Path(segments ...document.Segment) document.Slot {
+	return b.Scope.Paths.Read(segments...)
+}
 
 // WritePath declares a body path that a processor writes.
 func (b *Builder) WritePath(segments ...document.Segment) document.Slot {

@@ -20,7 +20,9 @@ type Expression struct {
 }
 
 // UnmarshalYAMLDoc implements yamldoc.Unmarshaler.
-func (e *Expression) UnmarshalYAMLDoc(v *yamldoc.Value, c *yamldoc.Context) { e.Scalar, e.Set = c.Expression(v) }
+func (e *Expression) UnmarshalYAMLDoc(v *yamldoc.Value, c *yamldoc.Context) {
+	e.Scalar, e.Set = c.Expression(v)
+}
 
 // Template is a field that is always a literal, in which {{ expr }} is evaluated per message. Build compiles it with
 // Builder.Template.
@@ -31,7 +33,9 @@ type Template struct {
 }
 
 // UnmarshalYAMLDoc implements yamldoc.Unmarshaler.
-func (t *Template) UnmarshalYAMLDoc(v *yamldoc.Value, c *yamldoc.Context) { t.Text, t.Set = c.Interpolate(v) }
+func (t *Template) UnmarshalYAMLDoc(v *yamldoc.Value, c *yamldoc.Context) {
+	t.Text, t.Set = c.Interpolate(v)
+}
 
 // Secret is a text that is never shown.
 type Secret struct{ text string }
