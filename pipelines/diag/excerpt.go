@@ -14,12 +14,8 @@ const (
 	lead = 60
 )
 
-// writeExcerpt shows the finding's line and marks its runes. A line that the text does not have is left out.
-func writeExcerpt(out *strings.Builder, text []byte, f Finding) {
-	line, ok := sourceLine(text, f.Line)
-	if !ok {
-		return
-	}
+// writeExcerpt shows the finding's line and marks its runes.
+func writeExcerpt(out *strings.Builder, line []rune, f Finding) {
 	start := min(f.Col-1, len(line))
 	end := min(start+f.Width, max(len(line), start+1))
 	from, to := window(len(line), start)
@@ -64,18 +60,38 @@ func window(length, start int) (from, to int) {
 	return max(0, to-maxExcerpt), to
 }
 
-// sourceLine returns the runes of a line without its end. Bytes that are not UTF-8 count as one rune each.
-func sourceLine(text []byte, number int) ([]rune, bool) {
-	text = bytes.TrimPrefix(text, []byte("\ufeff"))
-	for ; number > 1; number-- {
-		_, rest, found := bytes.Cut(text, []byte("\n"))
-		if !found {
+// reader hands out lines of the sources. Findings come sorted, so it reads each file once from top to bottom.
+type reader struct {
+	sources map[string][]byte
+	path    string
+	number  int
+	line    []rune
+	rest    []byte
+	ended   bool
+}
+
+// sourceLine returns the runes of a line without its end; ok is false when there is no such line. Bytes that are not UTF-8
+// count as one rune each.
+func (r *reader) sourceLine(path string, number int) (line []rune, ok bool) {
+	text, known := r.sources[path]
+	if !known {
+		return nil, false
+	}
+	if r.number == 0 || r.path != path || number < r.number {
+		r.path, r.number, r.ended = path, 0, false
+		r.rest = bytes.TrimPrefix(text, []byte("\ufeff"))
+	}
+	for ; r.number < number; r.number++ {
+		if r.ended {
 			return nil, false
 		}
-		text = rest
+		raw, rest, found := bytes.Cut(r.rest, []byte("\n"))
+		r.rest, r.ended = rest, !found
+		if r.number == number-1 {
+			r.line = []rune(string(bytes.TrimSuffix(raw, []byte("\r"))))
+		}
 	}
-	line, _, _ := bytes.Cut(text, []byte("\n"))
-	return []rune(string(bytes.TrimSuffix(line, []byte("\r")))), true
+	return r.line, true
 }
 
 // display returns how a rune of the source is shown and how many terminal cells it takes. Runes that would move the

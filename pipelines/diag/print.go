@@ -34,10 +34,11 @@ func Write(w io.Writer, format Format, l *List) error {
 // the list knows the file's text, then note and hint.
 func WriteText(w io.Writer, l *List) error {
 	var out strings.Builder
+	lines := reader{sources: l.sources}
 	for _, f := range l.All() {
 		fmt.Fprintf(&out, "%s:%d:%d: %s: %s [%s]\n", visible(f.Path), f.Line, f.Col, f.Severity, visible(f.Message), f.Code)
-		if text, ok := l.sources[f.Path]; ok {
-			writeExcerpt(&out, text, f)
+		if line, ok := lines.sourceLine(f.Path, f.Line); ok {
+			writeExcerpt(&out, line, f)
 		}
 		writeRemark(&out, "note", f.Note)
 		writeRemark(&out, "hint", f.Hint)

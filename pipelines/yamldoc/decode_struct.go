@@ -77,13 +77,18 @@ func (c *Context) decodeStruct(v *Value, rv reflect.Value) {
 	for _, f := range fields {
 		byName[f.name] = f
 	}
-	for _, e := range v.Entries() {
+	entries := v.Entries()
+	written := map[string]*Value{}
+	for _, e := range entries {
+		written[e.Key.Text] = e.Value
+	}
+	for _, e := range entries {
 		f, ok := byName[e.Key.Text]
 		if !ok && v.parent == nil && strings.HasPrefix(e.Key.Text, "x-") {
 			continue
 		}
 		if !ok {
-			if !c.innerPlace(e, fields, rv.Type()) {
+			if !c.innerPlace(e, written, fields, rv.Type()) {
 				excused[c.UnknownKey(e, known)] = true
 			}
 			continue
@@ -99,10 +104,10 @@ func (c *Context) decodeStruct(v *Value, rv reflect.Value) {
 }
 
 // innerPlace reports a key that stands beside the mapping it belongs into.
-func (c *Context) innerPlace(e Entry, fields []field, t reflect.Type) bool {
+func (c *Context) innerPlace(e Entry, written map[string]*Value, fields []field, t reflect.Type) bool {
 	for _, f := range fields {
-		sibling, written := e.Value.parent.Lookup(f.name)
-		if !written || sibling.Kind() == KindScalar || !contains(innerKeys(t.FieldByIndex(f.index).Type), e.Key.Text) {
+		sibling, ok := written[f.name]
+		if !ok || sibling.Kind() == KindScalar || !contains(innerKeys(t.FieldByIndex(f.index).Type), e.Key.Text) {
 			continue
 		}
 		c.Findings.Add(e.Key.Whole(diag.MisplacedKey, fmt.Sprintf("%q does not belong %s", e.Key.Text, inside(e.Value.parent)),

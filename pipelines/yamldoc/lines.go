@@ -100,10 +100,13 @@ func (l *lines) position(offset int) (line, col int) {
 
 // lineEnd returns the offset of the end of the line that holds offset, its line break not included.
 func (l *lines) lineEnd(offset int) int {
-	for i := offset; i < len(l.src); i++ {
-		if l.src[i] == '\n' || strings.HasPrefix(l.src[i:], "\r\n") {
-			return i
-		}
+	next := sort.SearchInts(l.file, min(offset, len(l.src))+1)
+	if next == len(l.file) {
+		return len(l.src)
 	}
-	return len(l.src)
+	end := l.file[next] - 1
+	if end > offset && l.src[end-1] == '\r' {
+		end--
+	}
+	return end
 }

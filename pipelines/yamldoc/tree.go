@@ -259,7 +259,7 @@ func (c *treeCheck) checkFlow(n *yaml.Node) {
 			continue
 		}
 		depth := parens(text.Value)
-		for _, later := range texts[i+1:] {
+		for _, later := range texts[i+1 : min(i+1+mostArguments, len(texts))] {
 			if later.Kind != yaml.ScalarNode {
 				break
 			}
@@ -274,6 +274,9 @@ func (c *treeCheck) checkFlow(n *yaml.Node) {
 		}
 	}
 }
+
+// mostArguments bounds the search for the end of a call whose commas cut it up.
+const mostArguments = 100
 
 func plainWithParens(n *yaml.Node) bool {
 	return n.Kind == yaml.ScalarNode && nodeStyle(n) == StylePlain && strings.Contains(n.Value, "(")
