@@ -114,7 +114,7 @@ func (c *Context) outerPlace(e Entry) (place string, ok bool) {
 func distance(outer, inner *Value) int {
 	up := 0
 	for v := inner; v != nil; v = v.parent {
-		if v == outer {
+		if v.node == outer.node {
 			return up
 		}
 		up++
@@ -124,7 +124,7 @@ func distance(outer, inner *Value) int {
 
 // stepTo returns the child of v on the way to inner.
 func (v *Value) stepTo(inner *Value) *Value {
-	for inner.parent != nil && inner.parent != v {
+	for inner.parent != nil && inner.parent.node != v.node {
 		inner = inner.parent
 	}
 	return inner
