@@ -33,6 +33,7 @@ rabbitmq_start() (
   echo '[rabbitmq_management].' >"$dir/enabled_plugins"
   # A huge limit, as containers have, makes Erlang allocate for minutes.
   ulimit -n 65536 2>/dev/null || true
+  export ERL_CRASH_DUMP=$dir/erl_crash.dump
   export HOME=$dir/home ERL_EPMD_PORT=$rabbitmq_epmd_port ERL_EPMD_ADDRESS=127.0.0.1
   if ! living epmd >/dev/null; then
     free_ports epmd "$rabbitmq_epmd_port"
