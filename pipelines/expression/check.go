@@ -1,0 +1,200 @@
+package expression
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/expr-lang/expr/ast"
+	"github.com/expr-lang/expr/builtin"
+	"github.com/expr-lang/expr/checker"
+	"github.com/expr-lang/expr/conf"
+	"github.com/expr-lang/expr/file"
+	"github.com/expr-lang/expr/parser"
+	"github.com/expr-lang/expr/types"
+)
+
+// parse turns the text into a checked tree, as written. With problems the tree is nil.
+func parse(text string, s *Scope, w Want) (*parser.Tree, []Problem) {
+	if problems := fence(text); len(problems) > 0 {
+		return nil, problems
+	}
+	if strings.TrimSpace(text) == "" {
+		return nil, []Problem{{Code: "expression-syntax", Message: "the expression is empty"}}
+	}
+	config := checkerConfig(s, w)
+	tree, err := parser.ParseWithConfig(text, config)
+	if err != nil {
+		return nil, []Problem{syntaxProblem(text, err)}
+	}
+	if visits(tree.Node, maxVisits) >= maxVisits {
+		return nil, []Problem{{Code: "expression-too-large", Message: "chained comparisons inside each other unfold without end",
+			Hint: "write a < b and b < c"}}
+	}
+	bindIt(&tree.Node, false)
+	scan := newScanner(text, s, w)
+	scan.visit(tree.Node, true)
+	if len(scan.problems) > 0 {
+		return nil, scan.problems
+	}
+	if _, err := checker.Check(tree, config); err != nil {
+		return nil, []Problem{typeProblem(text, err)}
+	}
+	if p, bad := wantProblem(tree.Node, w); bad {
+		return nil, []Problem{p}
+	}
+	return tree, nil
+}
+
+// checkerConfig is the typed environment. Nothing in it is ever evaluated: it is for the checker alone.
+func checkerConfig(s *Scope, w Want) *conf.Config {
+	config := conf.CreateNew()
+	config.MaxNodes = maxNodes
+	env := types.Map{}
+	if !s.NoMessage {
+		for name, t := range messageNames {
+			env[name] = t
+		}
+	}
+	vars := types.Map{}
+	for name, x := range s.Vars {
+		vars[name] = varType(x)
+	}
+	env["vars"] = vars
+	if s.Counter {
+		env["n"] = types.Int
+	}
+	if s.It {
+		env["it"] = types.Any
+	}
+	if w == WantAssign {
+		env["delete"], env["keep"] = types.Any, types.Any
+	}
+	config.WithEnv(env)
+	for _, b := range builtin.Builtins {
+		if !b.Predicate {
+			config.Disabled[b.Name] = true
+			delete(config.Builtins, b.Name)
+		}
+	}
+	for _, f := range functions.list {
+		config.Functions[f.Name] = f.kept
+	}
+	return config
+}
+
+func varType(x any) types.Type {
+	if m, ok := x.(map[string]any); ok {
+		t := types.Map{}
+		for k, v := range m {
+			t[k] = varType(v)
+		}
+		return t
+	}
+	if x == nil {
+		return types.Any
+	}
+	return types.TypeOf(x)
+}
+
+// messageNames are what a message shows, with the types that the checker may rely on.
+var messageNames = map[string]types.Type{
+	"body":    types.Any,
+	"raw":     types.TypeOf([]byte(nil)),
+	"meta":    types.Map{types.Extra: types.String},
+	"tmp":     types.TypeOf(map[string]any(nil)),
+	"key":     types.String,
+	"topic":   types.String,
+	"id":      types.String,
+	"time":    types.TypeOf(time.Time{}),
+	"attempt": types.Int,
+	"source": types.Map{"name": types.String, "connector": types.String, "partition": types.Int, "offset": types.Int,
+		"redelivered": types.Bool, "headers": types.TypeOf([]any(nil)), types.Extra: types.Any},
+	"error": types.Map{"class": types.String, "code": types.String, "message": types.String, "node": types.String},
+}
+
+func syntaxProblem(text string, err error) Problem {
+	p := Problem{Code: "expression-syntax", Message: err.Error()}
+	var fe *file.Error
+	if errors.As(err, &fe) {
+		p.Message = fe.Message
+		p.From, p.To = within(text, fe.From, fe.To)
+	}
+	switch {
+	case strings.Contains(p.Message, "exceeds maximum allowed nodes"):
+		p.Code, p.Message = "expression-too-large", fmt.Sprintf("the expression has more than %d parts", maxNodes)
+	case strings.HasPrefix(p.Message, "unexpected token EOF"), strings.HasPrefix(p.Message, "unexpected end"):
+		p.Message = "the expression ends too early"
+	case strings.Contains(p.Message, "coalesce expressions"):
+		p.Message, p.Hint = "?? and another operator need parentheses", "write (a ?? b) > c"
+	case strings.HasPrefix(p.Message, "unexpected token "):
+		p.Message = tokenText.ReplaceAllString(p.Message, "$1")
+	}
+	return p
+}
+
+var tokenText = regexp.MustCompile(`[A-Z][A-Za-z]*\((".*")\)`)
+
+// within keeps a position inside the text and never empty.
+func within(text string, from, to int) (int, int) {
+	n := len([]rune(text))
+	from = max(0, min(from, n-1))
+	return from, max(from+1, min(to, n))
+}
+
+func typeProblem(text string, err error) Problem {
+	p := Problem{Code: "type-mismatch", Message: err.Error()}
+	var fe *file.Error
+	if errors.As(err, &fe) {
+		p.Message = fe.Message
+		p.From, p.To = within(text, fe.From, fe.To)
+	}
+	p.Message = cleanTypes.Replace(p.Message)
+	switch {
+	case strings.HasPrefix(p.Message, "unknown field"):
+		p.Code = "unknown-field"
+	case strings.Contains(p.Message, "arguments"):
+		p.Code = "wrong-arguments"
+	case strings.HasPrefix(p.Message, "cannot redeclare"):
+		p.Code, p.Message = "reserved-name", "the name "+p.Message[strings.LastIndexByte(p.Message, ' ')+1:]+" is taken"
+	case strings.HasPrefix(p.Message, "error parsing regexp"):
+		p.Code = "bad-pattern"
+	case strings.Contains(p.Message, "mismatched types string and int"), strings.Contains(p.Message, "mismatched types string and float"):
+		p.Hint = "text becomes a number with int(x) or float(x)"
+	}
+	return p
+}
+
+// cleanTypes puts our words in place of Go's.
+var cleanTypes = strings.NewReplacer("map[string]interface {}", "map", "[]interface {}", "list", "interface {}", "any", "[]uint8", "bytes",
+	"float64", "float", "time.Time", "time", "time.Duration", "duration", "map[string]string", "map", "invalid operation: ", "cannot apply ",
+	"builtin ", "")
+
+// wantProblem compares the type that is known with what the place takes.
+func wantProblem(n ast.Node, w Want) (Problem, bool) {
+	t := n.Type()
+	k := t.Kind()
+	isNil := n.Nature().Nil
+	switch {
+	case k == reflect.Interface && !isNil:
+		return Problem{}, false
+	case w == WantBool && (isNil || k != reflect.Bool):
+		return Problem{Code: "not-bool", Message: "this is " + typeWord(t, isNil) + ", and a condition must be true or false"}, true
+	case w == WantList && (isNil || k != reflect.Slice || typeName(t) != "list"):
+		return Problem{Code: "not-list", Message: "this is " + typeWord(t, isNil) + ", and a list is wanted"}, true
+	case w == WantText && (isNil || k == reflect.Map || typeName(t) == "list" || typeName(t) == "bytes"):
+		return Problem{Code: "not-text", Message: "this is " + typeWord(t, isNil) + ", and text is wanted",
+			Hint: "toJSON(x) and join(x, \",\") make text"}, true
+	}
+	return Problem{}, false
+}
+
+func typeWord(t reflect.Type, isNil bool) string {
+	if isNil {
+		return "nil"
+	}
+	return article(typeName(t))
+}
