@@ -65,7 +65,7 @@ func (c *Context) notAnExpression(v *Value) {
 
 func (c *Context) anchored(v *Value) {
 	start := v.doc.lines.offset(v.node.Line, v.node.Column)
-	c.Findings.Add(v.doc.at(start, wordEnd(v.doc.src, start), diag.YAMLAnchor,
+	c.Findings.Add(v.doc.at(start, start+1+len(v.node.Anchor), diag.YAMLAnchor,
 		"&"+v.node.Anchor+" is a YAML anchor, not part of the expression", "put the expression in a | block or in quotes"))
 }
 

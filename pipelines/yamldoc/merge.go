@@ -1,6 +1,26 @@
 package yamldoc
 
-import "gopkg.in/yaml.v3"
+import (
+	"gopkg.in/yaml.v3"
+
+	"github.com/millstream/millstream/pipelines/diag"
+)
+
+// OrderedEntries returns the entries of a mapping whose order counts. A merge key in it is a finding, and what it would bring
+// in is left out.
+func (c *Context) OrderedEntries(v *Value) []Entry {
+	if key, ok := v.Merge(); ok {
+		c.Findings.Add(key.Whole(diag.MergeInOrdered, "the order of this mapping counts, so << cannot be merged into it",
+			"write the lines out"))
+	}
+	var own []Entry
+	for _, e := range v.Entries() {
+		if !e.Value.merged {
+			own = append(own, e)
+		}
+	}
+	return own
+}
 
 func isMerge(key *yaml.Node) bool {
 	return key.Kind == yaml.ScalarNode && key.Value == "<<" && nodeStyle(key) == StylePlain

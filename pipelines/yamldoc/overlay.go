@@ -30,3 +30,11 @@ func (v *Value) replaced(n *yaml.Node) *Value {
 	c.node = n
 	return &c
 }
+
+// OrMapping returns v, or an empty mapping in its place when nothing was written (`stdin:`).
+func (v *Value) OrMapping() *Value {
+	if v.Kind() != KindNull {
+		return v
+	}
+	return v.replaced(&yaml.Node{Kind: yaml.MappingNode, Line: v.node.Line, Column: v.node.Column})
+}

@@ -152,7 +152,8 @@ func (d *Doc) explain(text string, e *syntaxError) trap {
 		}
 	}
 	for _, t := range found.traps {
-		if t.start < from && (t.code == diag.UnclosedBracket || t.code == diag.UnclosedQuote || t.from >= 0 && t.to > from) {
+		reaches := t.code == diag.UnclosedBracket || t.code == diag.UnclosedQuote || t.code == diag.CommentCut
+		if t.start < from && (reaches || t.from >= 0 && t.to > from) {
 			return t
 		}
 	}

@@ -25,6 +25,8 @@ type trapFinder struct {
 	src   string
 	pos   int
 	traps []trap
+	// begin is the start of the line that searched is in.
+	begin, searched int
 	// aliases notes where each alias is used first.
 	aliases map[string]int
 	// column is that of the key or dash which the current value belongs to; inValue tells that there is one in this line.
@@ -32,10 +34,12 @@ type trapFinder struct {
 	inValue bool
 	// textColumn is the column of what an unquoted text belongs to that may go on in the next line, -1 without one.
 	textColumn int
+	// commentAt is the place of the comment that ended that text, -1 without one.
+	commentAt int
 }
 
 func findTraps(src string) *trapFinder {
-	f := &trapFinder{src: src, aliases: map[string]int{}, textColumn: -1}
+	f := &trapFinder{src: src, aliases: map[string]int{}, textColumn: -1, commentAt: -1}
 	for f.pos < len(src) {
 		f.line()
 	}
@@ -56,7 +60,14 @@ func (f *trapFinder) peek() byte {
 	return 0
 }
 
-func (f *trapFinder) lineStart() int { return strings.LastIndexByte(f.src[:f.pos], '\n') + 1 }
+// lineStart is the start of the current line. It only looks at what has been read since it was asked last.
+func (f *trapFinder) lineStart() int {
+	if i := strings.LastIndexByte(f.src[f.searched:f.pos], '\n'); i >= 0 {
+		f.begin = f.searched + i + 1
+	}
+	f.searched = f.pos
+	return f.begin
+}
 
 func (f *trapFinder) lineEnd() int { return endOfLine(f.src, f.pos) }
 
@@ -120,6 +131,14 @@ func (f *trapFinder) tab() {
 
 // moreText reads a line that continues an unquoted text.
 func (f *trapFinder) moreText() {
+	if f.commentAt >= 0 {
+		f.add(trap{start: f.commentAt, end: trimmedEnd(f.src, f.commentAt, endOfLine(f.src, f.commentAt)), code: diag.CommentCut,
+			from: -1, message: "the space and # start a comment, which ends the text before this line's continuation",
+			hint: "write the comment in a line of its own, or the text in a | block"})
+		f.textColumn = -1
+		f.nextLine()
+		return
+	}
 	if at, found := f.colon(); found {
 		f.add(trap{start: at, end: at + 1, code: diag.BadIndentation, from: -1,
 			message: "this line continues the text above it, so it cannot hold a key",
@@ -130,7 +149,7 @@ func (f *trapFinder) moreText() {
 
 // colon looks in the rest of the line, up to a comment, for a colon that ends a key.
 func (f *trapFinder) colon() (at int, found bool) {
-	for i := f.pos; i < f.lineEnd(); i++ {
+	for i, end := f.pos, f.lineEnd(); i < end; i++ {
 		switch {
 		case f.src[i] == '#' && i > 0 && f.blankAt(i-1):
 			return 0, false
@@ -139,6 +158,16 @@ func (f *trapFinder) colon() (at int, found bool) {
 		}
 	}
 	return 0, false
+}
+
+// comment returns where the rest of the line has a comment, -1 when it has none.
+func (f *trapFinder) comment() int {
+	for i, end := f.pos, f.lineEnd(); i < end; i++ {
+		if f.src[i] == '#' && i > 0 && f.blankAt(i-1) {
+			return i
+		}
+	}
+	return -1
 }
 
 // tokens reads dashes, keys and a value until the line ends.
@@ -276,7 +305,7 @@ func trimmedEnd(src string, start, end int) int {
 
 // key passes over the colon of a key that starts at an offset.
 func (f *trapFinder) key(start int) {
-	f.column, f.inValue = start-f.lineStart(), true
+	f.column, f.inValue = max(start-f.lineStart(), 0), true
 	f.pos++
 }
 
@@ -293,7 +322,7 @@ func (f *trapFinder) plain() bool {
 		f.key(start)
 		return true
 	}
-	f.textColumn = max(f.column, 0)
+	f.textColumn, f.commentAt = max(f.column, 0), f.comment()
 	if !f.inValue {
 		f.textColumn = max(start-f.lineStart(), 0)
 	}

@@ -101,7 +101,7 @@ func (f *trapFinder) afterInner(code diag.Code) {
 
 // flowTextEnd is where the text at the current place ends, for marking it.
 func (f *trapFinder) flowTextEnd() int {
-	end := f.pos + 1
+	end := min(f.pos+1, len(f.src))
 	for end < len(f.src) && strings.IndexByte("\n,]}", f.src[end]) < 0 {
 		end++
 	}
@@ -124,10 +124,9 @@ func (f *trapFinder) flowPlain() {
 			message: "a variable inside brackets needs quotes", hint: `write "` + f.src[f.pos-1:f.pos-1+length] + `"`})
 	case c == '?':
 		f.pos++
-		if !f.blankAt(f.pos) && f.pos-1 == start {
-			return
+		if f.pos-1 > start {
+			f.addFlow(start, "?")
 		}
-		f.addFlow(start, "?")
 	case c == '[' || c == '{':
 		f.addFlow(start, string(c))
 	}

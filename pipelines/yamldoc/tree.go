@@ -117,7 +117,7 @@ func (c *treeCheck) checkTag(n *yaml.Node) {
 	start := c.doc.lines.offset(n.Line, n.Column)
 	src := c.doc.src
 	if start < len(src) && src[start] == '&' {
-		start = skipSpace(src, wordEnd(src, start))
+		start = skipSpace(src, propertyEnd(src, start))
 	}
 	if start >= len(src) || src[start] != '!' {
 		return

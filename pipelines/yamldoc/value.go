@@ -2,7 +2,6 @@ package yamldoc
 
 import (
 	"strconv"
-	"strings"
 
 	"gopkg.in/yaml.v3"
 
@@ -247,10 +246,22 @@ func (d *Doc) scalar(n *yaml.Node, alias string) Scalar {
 func (d *Doc) content(n *yaml.Node) int {
 	pos := d.lines.offset(n.Line, n.Column)
 	for pos < len(d.src) && (d.src[pos] == '&' || d.src[pos] == '!') {
-		for pos < len(d.src) && !strings.ContainsRune(" \t\r\n", rune(d.src[pos])) {
-			pos++
+		pos = skipSpace(d.src, propertyEnd(d.src, pos))
+	}
+	return pos
+}
+
+// propertyEnd is the end of the anchor or tag at pos: an anchor is a word of letters, digits, _ and -, a tag goes to the next
+// blank.
+func propertyEnd(src string, pos int) int {
+	if src[pos] == '!' {
+		return wordEnd(src, pos)
+	}
+	for pos++; pos < len(src); pos++ {
+		c := src[pos]
+		if !(c >= '0' && c <= '9' || c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z' || c == '_' || c == '-') {
+			return pos
 		}
-		pos = skipSpace(d.src, pos)
 	}
 	return pos
 }

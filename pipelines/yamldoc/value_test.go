@@ -184,3 +184,25 @@ func TestCustomDecodersShareUnknownKeys(t *testing.T) {
 		t.Errorf("findings are %+v, want a misplaced name and an unknown innr", all)
 	}
 }
+
+func TestOrderedEntriesRefuseMergeKeys(t *testing.T) {
+	v, _ := parse(t, "b: &b { x: 1 }\nv:\n  y: 1\n  <<: *b\n  z: 2").Root().Lookup("v")
+	var findings diag.List
+	entries := (&yamldoc.Context{Findings: &findings}).OrderedEntries(v)
+	if len(entries) != 2 || entries[1].Key.Text != "z" {
+		t.Errorf("entries are %+v, want y and z", entries)
+	}
+	if all := findings.All(); len(all) != 1 || all[0].Code != diag.MergeInOrdered || all[0].Line != 4 {
+		t.Errorf("findings are %+v, want one in line 4", all)
+	}
+}
+
+func TestMappingsCanBeReadWithoutKeysAndOverOthers(t *testing.T) {
+	root := parse(t, "v: { a: 1, b: 2 }\nbase: { c: 3 }").Root()
+	v, _ := root.Lookup("v")
+	base, _ := root.Lookup("base")
+	got := v.Without(func(key string) bool { return key == "a" }).Over(base)
+	if outline(got) != "c=3 b=2" || outline(v) != "a=1 b=2" {
+		t.Errorf("entries are %q of %q, want c=3 b=2 of a=1 b=2", outline(got), outline(v))
+	}
+}
