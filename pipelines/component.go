@@ -1,0 +1,227 @@
+package pipelines
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/millstream/millstream/pipelines/diag"
+	"github.com/millstream/millstream/pipelines/yamldoc"
+)
+
+// connection is a named set of connector options.
+type connection struct {
+	key       yamldoc.Scalar
+	connector string
+	options   *yamldoc.Value
+	used      bool
+}
+
+func (l *loader) loadConnections() {
+	l.connections = map[string]*connection{}
+	v := l.file.Connections
+	if v == nil {
+		return
+	}
+	if v.Kind() != yamldoc.KindMapping {
+		l.context.WrongType(v, "a mapping of names to connectors")
+		return
+	}
+	for _, e := range v.Entries() {
+		l.checkName(e.Key, "a connection")
+		name, options, _, ok := l.splitConnector(e.Value, nil, "connection")
+		if ok {
+			l.connections[e.Key.Text] = &connection{key: e.Key, connector: name, options: options}
+		}
+	}
+}
+
+type sourceCommon struct {
+	Decode *codec         `yaml:"decode"`
+	Schema *yamldoc.Value `yaml:"schema"`
+	Note   string         `yaml:"note,raw"`
+}
+
+type sinkCommon struct {
+	From     *yamldoc.Value `yaml:"from"`
+	Encode   *codec         `yaml:"encode"`
+	Optional bool           `yaml:"optional"`
+	OnError  *onError       `yaml:"on_error"`
+	Note     string         `yaml:"note,raw"`
+}
+
+func (l *loader) sourcePart(name string, v *yamldoc.Value) *part {
+	p := &part{kind: sourcePart, name: name, key: place(v), value: v}
+	var common sourceCommon
+	connector, options, rest, ok := l.splitConnector(v, yamldoc.KnownKeys(common), "source")
+	if !ok {
+		return p
+	}
+	yamldoc.Decode(rest, &common, l.context)
+	p.connector, p.codec = connector, common.Decode
+	if common.Schema != nil {
+		common.Schema.Finding(l.findings, diag.NotAvailable, "schema is not available yet", "leave it out")
+	}
+	t, _ := l.opts.Registry.Connector(connector)
+	if t.NewSource == nil {
+		l.wrongSide(v, connector, "source")
+		return p
+	}
+	p.source = t.NewSource()
+	p.settings = l.decodeSettings(connector, options, p.source)
+	return p
+}
+
+func (l *loader) sinkPart(name string, v *yamldoc.Value) *part {
+	p := &part{kind: sinkPart, name: name, key: place(v), value: v}
+	var common sinkCommon
+	connector, options, rest, ok := l.splitConnector(v, yamldoc.KnownKeys(common), "sink")
+	if !ok {
+		return p
+	}
+	yamldoc.Decode(rest, &common, l.context)
+	p.connector, p.codec, p.optional, p.onError = connector, common.Encode, common.Optional, common.OnError
+	p.from = l.refs(common.From)
+	t, _ := l.opts.Registry.Connector(connector)
+	if t.NewSink == nil {
+		l.wrongSide(v, connector, "sink")
+		return p
+	}
+	p.sink = t.NewSink()
+	p.settings = l.decodeSettings(connector, options, p.sink)
+	return p
+}
+
+func (l *loader) wrongSide(v *yamldoc.Value, connector, side string) {
+	hint := "connectors with a " + side + ": " + strings.Join(l.connectorNames(side), ", ")
+	switch {
+	case connector == "stdout" && side == "source":
+		hint = "read with stdin, write with stdout"
+	case connector == "stdin" && side == "sink":
+		hint = "write with stdout, read with stdin"
+	}
+	key := v.Scalar()
+	for _, e := range v.Entries() {
+		if e.Key.Text == connector {
+			key = e.Key
+		}
+	}
+	l.findings.Add(key.Whole(diag.BadValue, fmt.Sprintf("%s cannot be a %s", connector, side), hint))
+}
+
+func (l *loader) connectorNames(side string) []string {
+	var names []string
+	for _, t := range l.opts.Registry.Connectors {
+		if (side == "source" && t.NewSource == nil) || (side == "sink" && t.NewSink == nil) {
+			continue
+		}
+		names = append(names, t.Name)
+	}
+	return names
+}
+
+// splitConnector finds the one key of v that is a connector; rest is v without it.
+func (l *loader) splitConnector(v *yamldoc.Value, common []string, side string) (name string, options, rest *yamldoc.Value, ok bool) {
+	if v.Broken() {
+		return "", nil, nil, false
+	}
+	if v.Kind() != yamldoc.KindMapping {
+		l.context.WrongType(v, "a mapping with a connector, such as { stdin: {} }")
+		return "", nil, nil, false
+	}
+	var found []yamldoc.Entry
+	for _, e := range v.Entries() {
+		if _, known := l.opts.Registry.Connector(e.Key.Text); known {
+			found = append(found, e)
+		}
+	}
+	switch len(found) {
+	case 0:
+		l.noConnector(v, common, side)
+		return "", nil, nil, false
+	case 1:
+		name = found[0].Key.Text
+		return name, found[0].Value, v.Without(func(k string) bool { return k == name }), true
+	}
+	l.findings.Add(found[1].Key.Whole(diag.ConflictingKey, fmt.Sprintf("a %s has one connector, and this one has %s already", side,
+		found[0].Key.Text), "write a second "+side))
+	return "", nil, nil, false
+}
+
+// noConnector names the key that was probably meant as the connector.
+func (l *loader) noConnector(v *yamldoc.Value, common []string, side string) {
+	names := l.connectorNames(side)
+	for _, e := range v.Entries() {
+		if slices.Contains(common, e.Key.Text) {
+			continue
+		}
+		hint := didYouMean(e.Key.Text, names)
+		if hint == "" {
+			hint = "connectors: " + strings.Join(names, ", ")
+		}
+		l.findings.Add(e.Key.Whole(diag.UnknownName, fmt.Sprintf("unknown connector %q", e.Key.Text), hint))
+		return
+	}
+	at := place(v)
+	l.findings.Add(at.Whole(diag.MissingKey, "the "+side+" has no connector", "write one of "+strings.Join(names, ", ")))
+}
+
+// decodeSettings decodes a connector's options, with those of the connection that use names.
+func (l *loader) decodeSettings(connector string, options *yamldoc.Value, into any) *yamldoc.Value {
+	options = options.OrMapping()
+	if use, ok := options.Lookup("use"); ok {
+		merged, ok := l.useConnection(connector, use.Scalar(), options.Without(func(k string) bool { return k == "use" }))
+		if !ok {
+			return options
+		}
+		options = merged
+	}
+	yamldoc.Decode(options, into, l.context)
+	return options
+}
+
+func (l *loader) useConnection(connector string, name yamldoc.Scalar, own *yamldoc.Value) (*yamldoc.Value, bool) {
+	c, ok := l.connections[name.Text]
+	if !ok {
+		hint := didYouMean(name.Text, keysOf(l.connections))
+		if hint == "" {
+			hint = "define it under connections:"
+		}
+		l.findings.Add(name.Whole(diag.UnknownName, fmt.Sprintf("unknown connection %q", name.Text), hint))
+		return nil, false
+	}
+	c.used = true
+	if c.connector != connector {
+		l.findings.Add(name.Whole(diag.BadValue, fmt.Sprintf("connection %q is for %s, not for %s", name.Text, c.connector, connector), ""))
+		return nil, false
+	}
+	base := c.options.OrMapping()
+	for _, e := range own.Entries() {
+		if _, twice := base.Lookup(e.Key.Text); twice {
+			l.findings.Add(e.Key.Whole(diag.ConflictingKey, fmt.Sprintf("%s is given here and in connection %q", e.Key.Text, name.Text),
+				"leave it out in one of the two places"))
+			return nil, false
+		}
+	}
+	return own.Over(base), true
+}
+
+// codec is the value of decode and encode: one name or a list.
+type codec struct {
+	names []yamldoc.Scalar
+}
+
+// UnmarshalYAMLDoc implements yamldoc.Unmarshaler.
+func (k *codec) UnmarshalYAMLDoc(v *yamldoc.Value, c *yamldoc.Context) {
+	items := []*yamldoc.Value{v}
+	if v.Kind() == yamldoc.KindSequence {
+		items = v.Items()
+	}
+	for _, item := range items {
+		if item.Kind() != yamldoc.KindScalar {
+			c.WrongType(item, "a codec, or a list of codecs")
+			return
+		}
+		k.names = append(k.names, item.Scalar())
+	}
+}

@@ -1,0 +1,109 @@
+// Package dag orders the nodes of a directed graph and finds its cycles. It knows nothing of pipelines or messages: nodes are
+// numbers.
+package dag
+
+// Graph has nodes 0 to n-1 and edges between them.
+type Graph struct {
+	next [][]int
+	into []int
+}
+
+// New makes a graph of n nodes without edges.
+func New(n int) *Graph { return &Graph{next: make([][]int, n), into: make([]int, n)} }
+
+// Edge adds an edge. The same edge may be added more than once.
+func (g *Graph) Edge(from, to int) {
+	g.next[from] = append(g.next[from], to)
+	g.into[to]++
+}
+
+// Order lists the nodes so that each comes after all it has an edge from; among nodes that are free, the smaller number first. ok is
+// false when there is a cycle; the nodes in or behind cycles are then missing.
+func (g *Graph) Order() (order []int, ok bool) {
+	into := append([]int(nil), g.into...)
+	free := make([]bool, len(into))
+	for {
+		found := -1
+		for n := range into {
+			if into[n] == 0 && !free[n] {
+				found = n
+				break
+			}
+		}
+		if found < 0 {
+			return order, len(order) == len(into)
+		}
+		free[found] = true
+		order = append(order, found)
+		for _, to := range g.next[found] {
+			into[to]--
+		}
+	}
+}
+
+// Cycle returns one cycle as the nodes along it, each once, beginning with its smallest; nil when there is none.
+func (g *Graph) Cycle() []int {
+	state := make([]int8, len(g.next)) // 1 on the path, 2 done
+	var path []int
+	var visit func(n int) []int
+	visit = func(n int) []int {
+		state[n] = 1
+		path = append(path, n)
+		for _, to := range g.next[n] {
+			switch state[to] {
+			case 0:
+				if c := visit(to); c != nil {
+					return c
+				}
+			case 1:
+				return smallestFirst(path, to)
+			}
+		}
+		state[n] = 2
+		path = path[:len(path)-1]
+		return nil
+	}
+	for n := range g.next {
+		if state[n] == 0 {
+			if c := visit(n); c != nil {
+				return c
+			}
+		}
+	}
+	return nil
+}
+
+func smallestFirst(path []int, start int) []int {
+	for i, n := range path {
+		if n == start {
+			path = path[i:]
+			break
+		}
+	}
+	least := 0
+	for i, n := range path {
+		if n < path[least] {
+			least = i
+		}
+	}
+	return append(append([]int(nil), path[least:]...), path[:least]...)
+}
+
+// Reach marks all nodes that can be reached from the given ones, those included.
+func (g *Graph) Reach(from ...int) []bool {
+	seen := make([]bool, len(g.next))
+	var visit func(n int)
+	visit = func(n int) {
+		if seen[n] {
+			return
+		}
+		seen[n] = true
+		for _, to := range g.next[n] {
+			visit(to)
+		}
+	}
+	for _, n := range from {
+		visit(n)
+	}
+	return seen
+}

@@ -1,0 +1,219 @@
+package pipelines
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"github.com/millstream/millstream/pipelines/config"
+	"github.com/millstream/millstream/pipelines/diag"
+	"github.com/millstream/millstream/pipelines/yamldoc"
+)
+
+// Options say what a file is compiled against.
+type Options struct {
+	Registry *config.Registry
+	// Env gives the values of ${NAME}; nil knows none.
+	Env yamldoc.Env
+	// Vars override entries of the file's vars, from --set.
+	Vars map[string]string
+	// ForTest lets undefined variables pass: sources and sinks are replaced.
+	ForTest bool
+}
+
+// Load reads and compiles one file. The program is nil when there is an error among the findings.
+func Load(path string, opts Options) (*Program, *diag.List) {
+	src, err := os.ReadFile(path) //nolint:gosec // the file the user named
+	if err != nil {
+		findings := &diag.List{}
+		findings.Add(diag.Finding{Path: path, Line: 1, Col: 1, Code: diag.Unreadable, Message: "cannot read the file: " + reason(err)})
+		return nil, findings
+	}
+	return Compile(path, src, opts)
+}
+
+func reason(err error) string {
+	if p, ok := err.(*os.PathError); ok { //nolint:errorlint // ReadFile returns it unwrapped
+		return p.Err.Error()
+	}
+	return err.Error()
+}
+
+// Compile compiles the text of one file; path is its name in findings, and relative paths in it start from its directory.
+func Compile(path string, src []byte, opts Options) (*Program, *diag.List) {
+	findings := &diag.List{}
+	doc := yamldoc.Parse(path, src, findings)
+	if doc == nil {
+		return nil, findings
+	}
+	l := &loader{opts: opts, findings: findings, path: path}
+	l.context = &yamldoc.Context{
+		Findings: findings, Env: opts.Env, AllowUndefined: opts.ForTest,
+		ReadFile: func(name string) (string, error) { return readSecret(filepath.Dir(path), name) },
+	}
+	prog := l.program(doc.Root())
+	if findings.HasErrors() {
+		return nil, findings
+	}
+	return prog, findings
+}
+
+// readSecret reads a file for ${file:…}; a final line end belongs to the file, not to the secret.
+func readSecret(dir, name string) (string, error) {
+	if !filepath.IsAbs(name) {
+		name = filepath.Join(dir, name)
+	}
+	b, err := os.ReadFile(name) //nolint:gosec // the file the user named
+	return strings.TrimSuffix(strings.TrimSuffix(string(b), "\n"), "\r"), err
+}
+
+// loader compiles one document.
+type loader struct {
+	opts     Options
+	path     string
+	findings *diag.List
+	context  *yamldoc.Context
+	file     file
+
+	vars        map[string]any
+	connections map[string]*connection
+	parts       []*part
+	byName      map[string]*part
+	prog        *Program
+}
+
+// file is the top of a document, with what is decoded later as it stands.
+type file struct {
+	Millstream  string             `yaml:"millstream,raw" oneof:"1"`
+	Name        yamldoc.Scalar     `yaml:"name"`
+	Description string             `yaml:"description,raw"`
+	Vars        *yamldoc.Value     `yaml:"vars"`
+	Env         map[string]envDecl `yaml:"env"`
+	Connections *yamldoc.Value     `yaml:"connections"`
+	Tables      *yamldoc.Value     `yaml:"tables"`
+	From        *yamldoc.Value     `yaml:"from"`
+	Steps       *yamldoc.Value     `yaml:"steps"`
+	To          *yamldoc.Value     `yaml:"to"`
+	Sources     *yamldoc.Value     `yaml:"sources"`
+	Nodes       *yamldoc.Value     `yaml:"nodes"`
+	Sinks       *yamldoc.Value     `yaml:"sinks"`
+	OnError     *onError           `yaml:"on_error"`
+	Order       string             `yaml:"order" oneof:"by_key source none"`
+	Delivery    *yamldoc.Value     `yaml:"delivery"`
+	Limits      limits             `yaml:"limits"`
+	AllowLoss   []string           `yaml:"allow_loss"`
+	Tests       *yamldoc.Value     `yaml:"tests"`
+}
+
+type envDecl struct {
+	Secret bool `yaml:"secret"`
+}
+
+type limits struct {
+	MaxMessage    config.Size `yaml:"max_message" default:"1MiB"`
+	InFlight      int         `yaml:"in_flight" default:"4096"`
+	InFlightBytes config.Size `yaml:"in_flight_bytes" default:"32MiB"`
+}
+
+func (l *loader) program(root *yamldoc.Value) *Program {
+	if root.Kind() != yamldoc.KindMapping {
+		l.context.WrongType(root, "a mapping with name, from and to")
+		return nil
+	}
+	top := root.Without(func(key string) bool { return strings.HasPrefix(key, "x-") })
+	l.declareSecrets(top)
+	l.file.Limits = limits{}
+	yamldoc.Decode(top, &l.file, l.context)
+	l.prog = &Program{Path: l.path, Description: l.file.Description}
+	l.checkTop(top)
+	l.loadVars()
+	l.loadConnections()
+	l.collectParts(top)
+	l.resolve()
+	l.build()
+	l.loadTests()
+	l.prog.Hash = l.hash(top)
+	return l.prog
+}
+
+// declareSecrets must come before anything is interpolated.
+func (l *loader) declareSecrets(top *yamldoc.Value) {
+	secret := map[string]bool{}
+	if env, ok := top.Lookup("env"); ok {
+		for _, e := range env.Entries() {
+			if s, ok := e.Value.Lookup("secret"); ok && s.Scalar().Text == "true" {
+				secret[e.Key.Text] = true
+			}
+		}
+	}
+	l.context.Secret = func(name string) bool { return secret[name] }
+}
+
+var namePattern = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,62}$`)
+
+var reservedNames = map[string]bool{
+	"from": true, "to": true, "drop": true, "stop": true, "pause": true, "continue": true, "dlq": true, "else": true, "errors": true,
+}
+
+// checkName adds a finding for a name that cannot be used.
+func (l *loader) checkName(s yamldoc.Scalar, what string) bool {
+	switch {
+	case !namePattern.MatchString(s.Text):
+		l.findings.Add(s.Whole(diag.BadName, fmt.Sprintf("%q is not a name for %s", s.Text, what),
+			"names begin with a small letter and hold small letters, digits, _ and -, 63 at most"))
+		return false
+	case reservedNames[s.Text]:
+		l.findings.Add(s.Whole(diag.ReservedName, fmt.Sprintf("%q is a word of the language", s.Text), "choose another name"))
+		return false
+	}
+	return true
+}
+
+func (l *loader) checkTop(top *yamldoc.Value) {
+	f := &l.file
+	l.prog.Name = f.Name.Text
+	if _, ok := top.Lookup("name"); !ok {
+		top.Finding(l.findings, diag.MissingKey, "the pipeline has no name", "write name: at the top; state, metrics and reload go by it")
+	} else if f.Name.Text != "" && !strings.Contains(f.Name.Text, "${") {
+		l.checkName(f.Name, "a pipeline")
+	} else if f.Name.Text != "" {
+		l.findings.Add(f.Name.Whole(diag.VariableNotAllowed, "a name cannot hold a variable", "write the name itself"))
+	}
+	if d := f.Delivery; d != nil {
+		l.checkDelivery(d)
+	}
+	if f.Tables != nil {
+		f.Tables.Finding(l.findings, diag.NotAvailable, "tables are not available yet", "put small tables under vars: and read them as vars.name[key]")
+	}
+	for name, n := range map[string]int64{
+		"max_message": int64(f.Limits.MaxMessage), "in_flight": int64(f.Limits.InFlight), "in_flight_bytes": int64(f.Limits.InFlightBytes),
+	} {
+		if v, ok := lookup(top, "limits", name); ok && n < 1 && !v.Broken() {
+			v.Finding(l.findings, diag.BadValue, name+" must be at least 1", "")
+		}
+	}
+}
+
+func (l *loader) checkDelivery(d *yamldoc.Value) {
+	word := d.Scalar()
+	switch word.Text {
+	case "at_least_once":
+	case "exactly_once", "at_most_once":
+		l.findings.Add(word.Whole(diag.NotAvailable, "delivery: "+word.Text+" is not available yet", "write delivery: at_least_once, or leave it out"))
+	default:
+		l.findings.Add(word.Whole(diag.BadValue, fmt.Sprintf("%q is no kind of delivery", word.Text), "write at_least_once"))
+	}
+}
+
+// lookup follows keys from v.
+func lookup(v *yamldoc.Value, keys ...string) (*yamldoc.Value, bool) {
+	for _, k := range keys {
+		var ok bool
+		if v, ok = v.Lookup(k); !ok {
+			return nil, false
+		}
+	}
+	return v, true
+}

@@ -1,0 +1,204 @@
+package pipelines
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/millstream/millstream/pipelines/dag"
+	"github.com/millstream/millstream/pipelines/diag"
+	"github.com/millstream/millstream/pipelines/yamldoc"
+)
+
+// refs reads a from: one reference or a list. Who is meant is resolved when all parts are known.
+func (l *loader) refs(v *yamldoc.Value) []*ref {
+	if v == nil || v.Broken() {
+		return nil
+	}
+	items := []*yamldoc.Value{v}
+	if v.Kind() == yamldoc.KindSequence {
+		items = v.Items()
+	}
+	var refs []*ref
+	seen := map[string]bool{}
+	for _, item := range items {
+		if item.Kind() != yamldoc.KindScalar {
+			l.context.WrongType(item, "a name, or a list of names")
+			continue
+		}
+		s := item.Scalar()
+		if seen[s.Text] {
+			l.findings.Add(s.Whole(diag.DuplicateFrom, fmt.Sprintf("%q stands twice in one from", s.Text), "a message would come twice; leave one out"))
+			continue
+		}
+		seen[s.Text] = true
+		refs = append(refs, &ref{at: s})
+	}
+	return refs
+}
+
+// resolve finds who is meant by each reference, and what is wrong with the graph as a whole.
+func (l *loader) resolve() {
+	steps := l.namedSteps()
+	for _, p := range l.parts {
+		kept := p.from[:0]
+		for _, r := range p.from {
+			if r.target == nil && !l.resolveRef(p, r, steps) {
+				continue
+			}
+			kept = append(kept, r)
+			if r.errors {
+				l.readErrors(p, r)
+			} else {
+				r.target.readers++
+			}
+		}
+		p.from = kept
+	}
+	l.checkCycles()
+}
+
+// namedSteps lists the steps by name, and refuses names that are taken.
+func (l *loader) namedSteps() map[string]*step {
+	steps := map[string]*step{}
+	for _, p := range l.parts {
+		for _, s := range p.steps {
+			if s.name == p.name {
+				continue
+			}
+			_, isPart := l.byName[s.name]
+			if _, isStep := steps[s.name]; isPart || isStep {
+				at := keyOf(s.value, "name")
+				l.findings.Add(at.Whole(diag.DuplicateName, fmt.Sprintf("the name %q is taken", s.name), "choose another"))
+				continue
+			}
+			steps[s.name] = s
+		}
+	}
+	return steps
+}
+
+func (l *loader) resolveRef(p *part, r *ref, steps map[string]*step) bool {
+	name, port, dotted := strings.Cut(r.at.Text, ".")
+	r.target = l.byName[name]
+	if stem, ok := strings.CutSuffix(r.at.Text, ".errors"); ok {
+		r.errors = true
+		if s, ok := steps[stem]; ok {
+			r.step, r.target = s, s.owner
+			return true
+		}
+		name = stem
+		r.target = l.byName[name]
+	} else if dotted {
+		r.port = port
+	}
+	switch {
+	case r.target == nil:
+		l.unknownRef(r, name, steps)
+	case r.target == p:
+		l.findings.Add(r.at.Whole(diag.Cycle, fmt.Sprintf("%q reads itself", p.name), "name what comes before it"))
+	case r.target.kind == sinkPart && !r.errors:
+		l.findings.Add(r.at.Whole(diag.UnknownName, fmt.Sprintf("%q is a sink; nothing comes out of it", name),
+			fmt.Sprintf("read what %s reads, or its failures as %s.errors", name, name)))
+	default:
+		return true
+	}
+	return false
+}
+
+func (l *loader) unknownRef(r *ref, name string, steps map[string]*step) {
+	if s, ok := steps[name]; ok {
+		l.findings.Add(r.at.Whole(diag.UnknownName, fmt.Sprintf("%q is a step within %q", name, s.owner.name),
+			fmt.Sprintf("read %s, or the step's failures as %s.errors", s.owner.name, name)))
+		return
+	}
+	var candidates []string
+	for _, p := range l.parts {
+		if p.kind != sinkPart {
+			candidates = append(candidates, p.name)
+		}
+	}
+	hint := didYouMean(name, candidates)
+	if hint == "" && len(candidates) > 0 {
+		hint = "there are: " + strings.Join(candidates, ", ")
+	}
+	l.findings.Add(r.at.Whole(diag.UnknownName, fmt.Sprintf("unknown name %q", name), hint))
+}
+
+// readErrors notes that p reads the failures of what r names.
+func (l *loader) readErrors(p *part, r *ref) {
+	on := r.target.onError
+	if r.step != nil {
+		r.step.erring = append(r.step.erring, p)
+		on = r.step.onError
+	} else {
+		r.target.erring = append(r.target.erring, p)
+	}
+	if on != nil && on.Then != nil {
+		l.findings.Add(on.Then.Whole(diag.TwoErrorRoutes, fmt.Sprintf("then stands beside a reader of %s", r.at.Text),
+			fmt.Sprintf("line %d reads %s, which is the then of it; leave one of the two out", r.at.Line, r.at.Text)))
+	}
+}
+
+// checkCycles names every hop of a cycle.
+func (l *loader) checkCycles() {
+	g, number := l.graph()
+	cycle := g.Cycle()
+	if cycle == nil {
+		return
+	}
+	hops := make([]string, 0, len(cycle)+1)
+	for _, n := range cycle {
+		hops = append(hops, l.parts[n].name)
+	}
+	hops = append(hops, hops[0])
+	p := l.parts[cycle[0]]
+	at := p.key
+	for _, r := range p.from {
+		if number[r.target] == cycle[len(cycle)-1] {
+			at = r.at
+		}
+	}
+	l.findings.Add(at.Whole(diag.Cycle, "these feed each other in a circle: "+strings.Join(hops, " → "), "a message would never end; read from somewhere else"))
+}
+
+// graph is the parts with an edge from each to its readers.
+func (l *loader) graph() (*dag.Graph, map[*part]int) {
+	number := map[*part]int{}
+	for i, p := range l.parts {
+		number[p] = i
+	}
+	g := dag.New(len(l.parts))
+	for i, p := range l.parts {
+		for _, r := range p.from {
+			if r.target != nil {
+				g.Edge(number[r.target], i)
+			}
+		}
+	}
+	return g, number
+}
+
+// checkUse reports what nothing reads or feeds.
+func (l *loader) checkUse() {
+	for _, p := range l.parts {
+		switch p.kind {
+		case sourcePart:
+			if p.readers == 0 {
+				l.findings.Add(p.key.Whole(diag.UnusedSource, fmt.Sprintf("nothing reads source %q", p.name), "let a node or sink read it with from: "+p.name))
+			}
+		case nodePart:
+			if p.readers == 0 {
+				l.findings.Add(p.key.Whole(diag.UnusedNode, fmt.Sprintf("nothing reads node %q", p.name), "let a sink read it with from: "+p.name+", or leave it out"))
+			}
+		case sinkPart:
+			if len(p.from) == 0 && !p.letters {
+				l.findings.Add(p.key.Whole(diag.UnusedSink, fmt.Sprintf("nothing feeds sink %q", p.name), "write from: with the name of a node, or name it in then:"))
+			}
+		}
+	}
+	for name, c := range l.connections {
+		if !c.used {
+			l.findings.Add(c.key.Whole(diag.UnusedConn, fmt.Sprintf("nobody uses connection %q", name), "write use: "+name+" in a source or sink, or leave it out"))
+		}
+	}
+}

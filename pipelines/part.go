@@ -1,0 +1,198 @@
+package pipelines
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/millstream/millstream/pipelines/config"
+	"github.com/millstream/millstream/pipelines/diag"
+	"github.com/millstream/millstream/pipelines/yamldoc"
+)
+
+// partKind says what a named part of a file is.
+type partKind string
+
+const (
+	sourcePart partKind = "source"
+	nodePart   partKind = "node"
+	sinkPart   partKind = "sink"
+)
+
+// part is a source, node or sink of the file, on its way from text to program.
+type part struct {
+	kind  partKind
+	name  string
+	key   yamldoc.Scalar // where its name stands, or what stands for it
+	value *yamldoc.Value
+	// index is its place in the program's sources or sinks.
+	index int
+
+	from     []*ref
+	onError  *onError
+	letters  bool // named in a then
+	readers  int  // how many parts read it
+	erring   []*part
+	optional bool
+
+	connector string
+	settings  *yamldoc.Value // the connector's options, with those of its connection
+	source    config.SourceConfig
+	sink      config.SinkConfig
+	codec     *codec
+
+	steps []*step
+	// first and last are the program's nodes of the first and last step.
+	first, last int
+}
+
+// step is one verb of a node.
+type step struct {
+	name    string
+	owner   *part
+	value   *yamldoc.Value
+	verb    config.NodeType
+	config  config.NodeConfig
+	cond    config.Expression
+	onError *onError
+	node    int
+	erring  []*part
+}
+
+// ref is one entry of a from.
+type ref struct {
+	at     yamldoc.Scalar
+	target *part
+	step   *step // set when it reads the errors of a step
+	port   string
+	errors bool
+}
+
+// collectParts decodes every source, node and sink.
+func (l *loader) collectParts(top *yamldoc.Value) {
+	l.byName = map[string]*part{}
+	f := &l.file
+	linear := f.From != nil || f.Steps != nil || f.To != nil
+	graph := f.Sources != nil || f.Nodes != nil
+	switch {
+	case linear && graph:
+		first := f.From
+		if first == nil {
+			first = f.Steps
+		}
+		if first == nil {
+			first = f.To
+		}
+		key, _ := first.Key()
+		l.findings.Add(key.Whole(diag.ConflictingKey, "a file is either linear (from, steps, to) or a graph (sources, nodes, sinks), not both",
+			"name the source under sources: and let nodes read it with from:"))
+	case linear:
+		l.collectLinear(top)
+	case graph || f.Sinks != nil:
+		l.collectGraph(top)
+	default:
+		top.Finding(l.findings, diag.MissingKey, "the pipeline has no source", "write from: and to:, or sources: and sinks:")
+	}
+}
+
+func (l *loader) collectLinear(top *yamldoc.Value) {
+	f := &l.file
+	if f.From == nil {
+		top.Finding(l.findings, diag.MissingKey, "the pipeline has no source", "write from: with a connector, such as from: { stdin: {} }")
+	} else {
+		l.add(l.sourcePart("from", f.From))
+	}
+	upstream := "from"
+	if f.Steps != nil {
+		if p := l.stepsPart("steps", f.Steps); p != nil {
+			p.from = []*ref{{at: p.key, target: l.byName["from"]}}
+			if len(p.steps) > 0 {
+				l.add(p)
+				upstream = "steps"
+			}
+		}
+	}
+	switch {
+	case f.To == nil:
+		top.Finding(l.findings, diag.MissingKey, "the pipeline has no sink", "write to: with a connector, such as to: { stdout: {} }")
+	case f.To.Kind() == yamldoc.KindSequence:
+		for i, v := range f.To.Items() {
+			name := "to"
+			if i > 0 {
+				name = "to." + strconv.Itoa(i+1)
+			}
+			l.linearSink(name, v, upstream)
+		}
+	default:
+		l.linearSink("to", f.To, upstream)
+	}
+	l.collectNamed(f.Sinks, "a sink", l.sinkPart)
+}
+
+func (l *loader) linearSink(name string, v *yamldoc.Value, upstream string) {
+	p := l.sinkPart(name, v)
+	if from, ok := v.Lookup("from"); ok {
+		key, _ := from.Key()
+		l.findings.Add(key.Whole(diag.MisplacedKey, "the sink of a linear pipeline has no from", "it gets what comes out of steps; leave from out"))
+	}
+	p.from = []*ref{{at: p.key, target: l.byName[upstream]}}
+	l.add(p)
+}
+
+func (l *loader) collectGraph(top *yamldoc.Value) {
+	f := &l.file
+	if f.Sources == nil {
+		top.Finding(l.findings, diag.MissingKey, "the pipeline has no sources", "write sources: { name: { connector: {…} } }")
+	}
+	if f.Sinks == nil {
+		top.Finding(l.findings, diag.MissingKey, "the pipeline has no sinks", "write sinks: { name: { from: node, connector: {…} } }")
+	}
+	l.collectNamed(f.Sources, "a source", l.sourcePart)
+	l.collectNamed(f.Nodes, "a node", l.nodePart)
+	l.collectNamed(f.Sinks, "a sink", l.sinkPart)
+}
+
+func (l *loader) collectNamed(v *yamldoc.Value, what string, decode func(name string, v *yamldoc.Value) *part) {
+	if v == nil || v.Broken() {
+		return
+	}
+	if v.Kind() != yamldoc.KindMapping {
+		l.context.WrongType(v, "a mapping of names to "+strings.TrimPrefix(what, "a ")+"s")
+		return
+	}
+	for _, e := range v.Entries() {
+		good := l.checkName(e.Key, what)
+		p := decode(e.Key.Text, e.Value)
+		if p == nil {
+			continue
+		}
+		p.key = e.Key
+		if good || !reservedNames[p.name] {
+			l.add(p)
+		}
+	}
+}
+
+// add registers a part under its name.
+func (l *loader) add(p *part) {
+	if old, taken := l.byName[p.name]; taken {
+		l.findings.Add(p.key.Whole(diag.DuplicateName, fmt.Sprintf("the name %q is taken", p.name),
+			fmt.Sprintf("line %d has a %s of this name; choose another", old.key.Line, old.kind)))
+		return
+	}
+	for _, o := range l.parts {
+		if o.kind == p.kind {
+			p.index++
+		}
+	}
+	l.byName[p.name] = p
+	l.parts = append(l.parts, p)
+}
+
+// place is where findings about a part as a whole point.
+func place(v *yamldoc.Value) yamldoc.Scalar {
+	if key, ok := v.Key(); ok {
+		return key
+	}
+	return v.Scalar()
+}

@@ -1,0 +1,289 @@
+package pipelines
+
+import (
+	"encoding/base64"
+	"encoding/hex"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/millstream/millstream/flow"
+	"github.com/millstream/millstream/flow/value"
+	"github.com/millstream/millstream/pipelines/diag"
+	"github.com/millstream/millstream/pipelines/yamldoc"
+)
+
+// testEntry is one entry of tests as written.
+type testEntry struct {
+	Name   string                    `yaml:"name,raw" required:"true"`
+	Clock  string                    `yaml:"clock,raw"`
+	Send   []sendEntry               `yaml:"send" required:"true"`
+	Stub   map[string][]stubEntry    `yaml:"stub"`
+	Expect map[string]*yamldoc.Value `yaml:"expect" required:"true"`
+}
+
+type payloadEntry struct {
+	Body   *yamldoc.Value `yaml:"body"`
+	Text   *yamldoc.Value `yaml:"text"`
+	Hex    *yamldoc.Value `yaml:"hex"`
+	Base64 *yamldoc.Value `yaml:"base64"`
+}
+
+type sendEntry struct {
+	Source       yamldoc.Scalar            `yaml:"source"`
+	Key          *yamldoc.Value            `yaml:"key"`
+	Meta         map[string]*yamldoc.Value `yaml:"meta"`
+	Topic        string                    `yaml:"topic,raw"`
+	Time         string                    `yaml:"time,raw"`
+	payloadEntry `yaml:",inline"`
+}
+
+type stubEntry struct {
+	Status  int               `yaml:"status" default:"200"`
+	Headers map[string]string `yaml:"headers"`
+	Body    *yamldoc.Value    `yaml:"body"`
+	Error   string            `yaml:"error" oneof:"transient permanent"`
+}
+
+type expectEntry struct {
+	Key          *yamldoc.Value            `yaml:"key"`
+	Topic        *yamldoc.Scalar           `yaml:"topic"`
+	Meta         map[string]*yamldoc.Value `yaml:"meta"`
+	Match        string                    `yaml:"match,raw" oneof:"exact subset" default:"exact"`
+	Ignore       []string                  `yaml:"ignore,raw"`
+	payloadEntry `yaml:",inline"`
+}
+
+type expectError struct {
+	Node    string `yaml:"node,raw"`
+	Code    string `yaml:"code,raw"`
+	Class   string `yaml:"class,raw"`
+	Message string `yaml:"message,raw"`
+}
+
+// defaultClock is what now() gives in tests that set no clock.
+var defaultClock = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
+
+func (l *loader) loadTests() {
+	v := l.file.Tests
+	if v == nil || v.Broken() {
+		return
+	}
+	if v.Kind() != yamldoc.KindSequence {
+		l.context.WrongType(v, "a list of tests, each beginning with - name:")
+		return
+	}
+	for _, item := range v.Items() {
+		var e testEntry
+		if yamldoc.Decode(item, &e, l.context) {
+			l.prog.Tests = append(l.prog.Tests, l.test(item, &e))
+		}
+	}
+}
+
+func (l *loader) test(v *yamldoc.Value, e *testEntry) Test {
+	t := Test{Name: e.Name, Line: v.Line(), Clock: l.instant(v, "clock", e.Clock, defaultClock), Expect: map[string][]Expectation{}}
+	sends, _ := v.Lookup("send")
+	for i := range e.Send {
+		t.Send = append(t.Send, l.testMessage(sends.Items()[i], &e.Send[i]))
+	}
+	for name, stubs := range e.Stub {
+		if t.Stub == nil {
+			t.Stub = map[string][]StubAnswer{}
+		}
+		for i := range stubs {
+			a := StubAnswer{Status: stubs[i].Status, Headers: stubs[i].Headers, Error: stubs[i].Error}
+			if stubs[i].Body != nil {
+				a.Body, _ = l.context.JSONLiteral(stubs[i].Body)
+			}
+			t.Stub[name] = append(t.Stub[name], a)
+		}
+	}
+	for name, want := range e.Expect {
+		l.expect(&t, name, want)
+	}
+	return t
+}
+
+func (l *loader) instant(v *yamldoc.Value, field, text string, fallback time.Time) time.Time {
+	if text == "" {
+		return fallback
+	}
+	at, err := time.Parse(time.RFC3339Nano, text)
+	if err != nil {
+		if place, ok := v.Lookup(field); ok {
+			place.Finding(l.findings, diag.BadValue, fmt.Sprintf("%q is no point in time", text), "write it as 2026-01-02T03:04:05Z")
+		}
+		return fallback
+	}
+	return at.UTC()
+}
+
+func (l *loader) testMessage(v *yamldoc.Value, e *sendEntry) TestMessage {
+	m := TestMessage{Line: v.Line(), Topic: e.Topic, Time: l.instant(v, "time", e.Time, time.Time{})}
+	m.Source = l.testSource(v, e.Source)
+	if e.Key != nil {
+		if x, ok := l.context.JSONLiteral(e.Key); ok && x != nil {
+			k := textOf(x)
+			m.Key = &k
+		}
+	}
+	for _, name := range sortedNames(e.Meta) {
+		x, ok := l.context.JSONLiteral(e.Meta[name])
+		if !ok {
+			continue
+		}
+		val, err := value.FromAny(x)
+		if err != nil {
+			e.Meta[name].Finding(l.findings, diag.BadValue, err.Error(), "")
+			continue
+		}
+		m.Meta = append(m.Meta, flow.Header{Name: name, Value: val})
+	}
+	m.Payload, _ = l.payload(v, &e.payloadEntry)
+	return m
+}
+
+func sortedNames(m map[string]*yamldoc.Value) []string {
+	names := map[string]string{}
+	for k := range m {
+		names[k] = ""
+	}
+	return sortedKeys(names)
+}
+
+// testSource names the source a message enters by; with one source it need not be written.
+func (l *loader) testSource(v *yamldoc.Value, s yamldoc.Scalar) string {
+	if s.Text == "" {
+		if len(l.prog.Sources) == 1 {
+			return l.prog.Sources[0].Name
+		}
+		if len(l.prog.Sources) > 1 {
+			v.Finding(l.findings, diag.MissingKey, "the message does not say by which source it enters", "write source: with one of "+strings.Join(l.sourceNames(), ", "))
+		}
+		return ""
+	}
+	for _, name := range l.sourceNames() {
+		if name == s.Text {
+			return name
+		}
+	}
+	l.findings.Add(s.Whole(diag.UnknownName, fmt.Sprintf("unknown source %q", s.Text), didYouMean(s.Text, l.sourceNames())))
+	return ""
+}
+
+func (l *loader) sourceNames() []string {
+	names := make([]string, len(l.prog.Sources))
+	for i := range l.prog.Sources {
+		names[i] = l.prog.Sources[i].Name
+	}
+	return names
+}
+
+func textOf(x any) string {
+	v, err := value.FromAny(x)
+	if err != nil {
+		return fmt.Sprint(x)
+	}
+	return flow.Header{Value: v}.Text()
+}
+
+// payload reads body, text, hex or base64. parsed is the literal of body; nil payload is none.
+func (l *loader) payload(v *yamldoc.Value, e *payloadEntry) (payload []byte, parsed any) {
+	given := 0
+	for _, f := range []*yamldoc.Value{e.Body, e.Text, e.Hex, e.Base64} {
+		if f != nil {
+			given++
+		}
+	}
+	if given > 1 {
+		v.Finding(l.findings, diag.ConflictingKey, "a message has one payload", "write one of body, text, hex and base64")
+		return nil, nil
+	}
+	var err error
+	switch {
+	case e.Body != nil:
+		x, ok := l.context.JSONLiteral(e.Body)
+		if !ok {
+			return nil, nil
+		}
+		var val value.Value
+		if val, err = value.FromAny(x); err == nil {
+			payload, err = value.AppendJSON(nil, val)
+		}
+		parsed = x
+	case e.Text != nil:
+		payload = []byte(e.Text.Scalar().Text)
+	case e.Hex != nil:
+		payload, err = hex.DecodeString(strings.ReplaceAll(e.Hex.Scalar().Text, " ", ""))
+	case e.Base64 != nil:
+		payload, err = base64.StdEncoding.DecodeString(e.Base64.Scalar().Text)
+	default:
+		return nil, nil
+	}
+	if err != nil {
+		v.Finding(l.findings, diag.BadValue, "cannot read the payload: "+err.Error(), "")
+	}
+	if payload == nil {
+		payload = []byte{}
+	}
+	return payload, parsed
+}
+
+func (l *loader) expect(t *Test, name string, v *yamldoc.Value) {
+	if name == "error" {
+		var e expectError
+		if yamldoc.Decode(v, &e, l.context) {
+			t.Error = &ExpectedError{Node: e.Node, Code: e.Code, Class: e.Class, Message: e.Message}
+		}
+		return
+	}
+	if p := l.byName[name]; p == nil || p.kind != sinkPart {
+		var sinks []string
+		for i := range l.prog.Sinks {
+			sinks = append(sinks, l.prog.Sinks[i].Name)
+		}
+		key, _ := v.Key()
+		hint := didYouMean(name, append(sinks, "error"))
+		if hint == "" {
+			hint = "sinks: " + strings.Join(sinks, ", ")
+		}
+		l.findings.Add(key.Whole(diag.UnknownName, fmt.Sprintf("expect names no sink %q", name), hint))
+		return
+	}
+	var entries []expectEntry
+	if !yamldoc.Decode(v, &entries, l.context) {
+		return
+	}
+	t.Expect[name] = []Expectation{}
+	for i, item := range v.Items() {
+		t.Expect[name] = append(t.Expect[name], l.expectation(item, &entries[i]))
+	}
+}
+
+func (l *loader) expectation(v *yamldoc.Value, e *expectEntry) Expectation {
+	x := Expectation{Line: v.Line(), Subset: e.Match == "subset", Ignore: e.Ignore}
+	if e.Key != nil {
+		if k, ok := l.context.JSONLiteral(e.Key); ok {
+			text := textOf(k)
+			x.Key, x.NoKey = &text, k == nil
+		}
+	}
+	if e.Topic != nil {
+		x.Topic = &e.Topic.Text
+	}
+	for name, m := range e.Meta {
+		if x.Meta == nil {
+			x.Meta = map[string]any{}
+		}
+		x.Meta[name], _ = l.context.JSONLiteral(m)
+	}
+	payload, parsed := l.payload(v, &e.payloadEntry)
+	switch {
+	case e.Body != nil:
+		x.HasBody, x.Body = true, parsed
+	case payload != nil:
+		x.Payload = payload
+	}
+	return x
+}

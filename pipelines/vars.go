@@ -1,0 +1,94 @@
+package pipelines
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/millstream/millstream/flow/value"
+	"github.com/millstream/millstream/pipelines/diag"
+	"github.com/millstream/millstream/pipelines/yamldoc"
+)
+
+// loadVars reads the constants of the file. Variables are replaced in them; a plain scalar that is one is then read as JSON would read
+// its text, a quoted one stays a string.
+func (l *loader) loadVars() {
+	l.vars = map[string]any{}
+	v := l.file.Vars
+	if v != nil && v.Kind() != yamldoc.KindMapping {
+		l.context.WrongType(v, "a mapping of names to constants")
+		return
+	}
+	if v != nil {
+		for _, e := range v.Entries() {
+			if x, ok := l.constant(e.Value); ok {
+				l.vars[e.Key.Text] = x
+			}
+		}
+	}
+	for name, text := range l.opts.Vars {
+		if _, ok := l.vars[name]; !ok {
+			l.findings.Add(diag.Finding{Path: l.path, Line: 1, Col: 1, Code: diag.UnknownName,
+				Message: fmt.Sprintf("--set names %q, which is not under vars", name), Hint: didYouMean(name, keysOf(l.vars))})
+			continue
+		}
+		l.vars[name] = literalText(text)
+	}
+}
+
+func (l *loader) constant(v *yamldoc.Value) (any, bool) {
+	switch v.Kind() {
+	case yamldoc.KindMapping:
+		m, good := map[string]any{}, true
+		for _, e := range v.Entries() {
+			x, ok := l.constant(e.Value)
+			good = good && ok
+			m[e.Key.Text] = x
+		}
+		return m, good
+	case yamldoc.KindSequence:
+		list, good := []any{}, true
+		for _, item := range v.Items() {
+			x, ok := l.constant(item)
+			good = good && ok
+			list = append(list, x)
+		}
+		return list, good
+	}
+	if v.Kind() != yamldoc.KindScalar || !strings.Contains(v.Scalar().Text, "${") {
+		return l.context.JSONLiteral(v)
+	}
+	text, ok := l.context.Interpolate(v)
+	if !ok {
+		return nil, false
+	}
+	if v.Style() == yamldoc.StylePlain {
+		return literalText(text.Scalar.Text), true
+	}
+	return text.Scalar.Text, true
+}
+
+// literalText reads text as JSON, or as the text it is when it is none.
+func literalText(text string) any {
+	if json.Valid([]byte(text)) {
+		if v, err := value.ParseJSON([]byte(text)); err == nil {
+			return v.Box()
+		}
+	}
+	return text
+}
+
+func keysOf[V any](m map[string]V) []string {
+	ks := make([]string, 0, len(m))
+	for k := range m {
+		ks = append(ks, k)
+	}
+	return ks
+}
+
+func didYouMean(word string, candidates []string) string {
+	if s := diag.Suggest(word, candidates); s != "" {
+		return fmt.Sprintf("did you mean %q?", s)
+	}
+	return ""
+}
