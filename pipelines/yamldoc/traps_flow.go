@@ -119,7 +119,8 @@ func (f *trapFinder) flowPlain() {
 	}
 	switch c := f.peek(); {
 	case c == '{' && f.pos > start && f.src[f.pos-1] == '$':
-		length, _ := variableLength(f.src[f.pos-1 : f.lineEnd()])
+		line, _, _ := strings.Cut(f.src[f.pos-1:min(f.pos+mostVariable, len(f.src))], "\n")
+		length, _ := variableLength(line)
 		f.add(trap{start: f.pos - 1, end: f.pos - 1 + length, code: diag.UnquotedVar, from: start, to: start,
 			message: "a variable inside brackets needs quotes", hint: `write "` + f.src[f.pos-1:f.pos-1+length] + `"`})
 	case c == '?':
@@ -131,6 +132,9 @@ func (f *trapFinder) flowPlain() {
 		f.addFlow(start, string(c))
 	}
 }
+
+// mostVariable bounds how much of an unquoted variable is shown.
+const mostVariable = 200
 
 func (f *trapFinder) addFlow(start int, sign string) {
 	f.add(trap{start: start, end: f.flowTextEnd(), code: diag.FlowExpression, from: start, to: start,
