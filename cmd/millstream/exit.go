@@ -1,0 +1,41 @@
+package main
+
+import "errors"
+
+// The exit codes. Every command uses these and no others.
+const (
+	exitFine        = 0
+	exitFailed      = 1   // failed while running
+	exitInvalid     = 2   // wrong usage or an invalid pipeline
+	exitDeadline    = 3   // the drain deadline passed
+	exitState       = 4   // state locked or corrupt
+	exitInterrupted = 130 // second interrupt
+)
+
+// exitError carries an exit code through cobra. A nil err has been reported already.
+type exitError struct {
+	code int
+	err  error
+}
+
+func (e *exitError) Error() string {
+	if e.err == nil {
+		return "exit"
+	}
+	return e.err.Error()
+}
+
+func (e *exitError) Unwrap() error { return e.err }
+
+func failWith(code int, err error) error { return &exitError{code, err} }
+
+func exitCode(err error) int {
+	var e *exitError
+	if errors.As(err, &e) {
+		return e.code
+	}
+	if err != nil {
+		return exitInvalid // what cobra itself refuses is wrong usage
+	}
+	return exitFine
+}

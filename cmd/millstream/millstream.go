@@ -1,0 +1,46 @@
+package main
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/millstream/millstream/connectors"
+	"github.com/millstream/millstream/nodes"
+	"github.com/millstream/millstream/pipelines/config"
+)
+
+// streams are the process's own, injected for tests.
+type streams struct {
+	in       io.Reader
+	out, err io.Writer
+}
+
+// registry lists what this binary can do. A custom build is a main with another list.
+func (s *streams) registry() *config.Registry {
+	return &config.Registry{Nodes: nodes.Types(), Connectors: connectors.Types(s.in, s.out)}
+}
+
+// run executes one command line and returns the exit code.
+func run(args []string, in io.Reader, out, errOut io.Writer) int {
+	s := &streams{in: in, out: out, err: errOut}
+	root := &cobra.Command{
+		Use:   "millstream",
+		Short: "Let messages flow between brokers",
+		Long: "millstream reads pipeline files and lets messages flow between brokers, files and standard streams:\n" +
+			"filtered, transformed and routed by expressions, at least once, in order per key.",
+		SilenceUsage: true, SilenceErrors: true, Version: version,
+	}
+	root.SetIn(in)
+	root.SetOut(out)
+	root.SetErr(errOut)
+	root.SetArgs(args)
+	root.SetVersionTemplate("millstream {{.Version}}\n")
+	root.AddCommand(runCommand(s), validateCommand(s), testCommand(s), graphCommand(s), versionCommand(s))
+	err := root.Execute()
+	if err != nil && err.Error() != "exit" {
+		_, _ = fmt.Fprintf(errOut, "millstream: %v\n", err)
+	}
+	return exitCode(err)
+}

@@ -1,0 +1,211 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/millstream/millstream/engine"
+	"github.com/millstream/millstream/pipelines"
+)
+
+// runFlags are the flags of run.
+type runFlags struct {
+	load         loadFlags
+	state        string
+	instance     string
+	drainTimeout time.Duration
+	startTimeout time.Duration
+	logFormat    string
+	logLevel     string
+	quiet        bool
+}
+
+func runCommand(s *streams) *cobra.Command {
+	var f runFlags
+	c := &cobra.Command{
+		Use:   "run PATH…",
+		Short: "Run pipelines",
+		Long: "run runs pipeline files, and every *.yaml of directories, each pipeline on its own. It ends when all pipelines have ended:\n" +
+			"with 0, or with 1 when one failed. The first SIGINT or SIGTERM drains: nothing more is read, what is in flight is delivered. What is\n" +
+			"left when the drain timeout passes stays at its source, and the exit code is 3. A second signal stops at once, with 130.",
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error { return s.run(args, &f) },
+	}
+	f.load.add(c)
+	c.Flags().StringVar(&f.state, "state", ".millstream", "directory for state; made only when something is kept")
+	c.Flags().StringVar(&f.instance, "instance", "", "name of this instance, unlike that of others that run the same files (default: the host name)")
+	c.Flags().DurationVar(&f.drainTimeout, "drain-timeout", 10*time.Second, "how long the first signal lets messages in flight end")
+	c.Flags().DurationVar(&f.startTimeout, "start-timeout", 30*time.Second, "how long a pipeline may take to connect")
+	c.Flags().StringVar(&f.logFormat, "log-format", "text", "text or json")
+	c.Flags().StringVar(&f.logLevel, "log-level", "info", "debug, info, warn or error")
+	c.Flags().BoolVar(&f.quiet, "quiet", false, "do not print the summary of what went where")
+	return c
+}
+
+func (s *streams) run(paths []string, f *runFlags) error {
+	log, err := logger(s.err, f.logFormat, f.logLevel)
+	if err != nil {
+		return failWith(exitInvalid, err)
+	}
+	programs, findings, err := s.load(paths, &f.load, false)
+	if err != nil {
+		return err
+	}
+	if findings.HasErrors() {
+		onErr := &streams{in: s.in, out: s.err, err: s.err}
+		return onErr.report(findings, "text")
+	}
+	slog.SetDefault(log)
+	e := engine.New(engine.Options{
+		Logger: log, Instance: f.instance, StateDir: f.state, Unhandled: unhandledPrinter(s.err),
+	})
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	defer signal.Stop(signals)
+	started := s.startAll(e, programs, f, log)
+	code := s.waitAll(e, started, signals, f.drainTimeout, log)
+	if !f.quiet {
+		s.summary(started)
+	}
+	if code == exitFine && len(started) < len(programs) {
+		code = exitFailed
+	}
+	if code != exitFine {
+		return failWith(code, nil)
+	}
+	return nil
+}
+
+// startAll starts every pipeline; one that fails to start touches no other.
+func (s *streams) startAll(e *engine.Engine, programs []*pipelines.Program, f *runFlags, log *slog.Logger) []*engine.Pipeline {
+	var (
+		wg      sync.WaitGroup
+		started = make([]*engine.Pipeline, len(programs))
+	)
+	for i, prog := range programs {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			ctx, cancel := context.WithTimeout(context.Background(), f.startTimeout)
+			defer cancel()
+			p, err := e.Start(ctx, prog)
+			if err != nil {
+				log.Error("pipeline failed to start", "pipeline", prog.Name, "error", err)
+				return
+			}
+			started[i] = p
+		}()
+	}
+	wg.Wait()
+	running := make([]*engine.Pipeline, 0, len(started))
+	for _, p := range started {
+		if p != nil {
+			running = append(running, p)
+		}
+	}
+	return running
+}
+
+// waitAll waits for all pipelines to end, or for signals, and returns the exit code.
+func (s *streams) waitAll(e *engine.Engine, started []*engine.Pipeline, signals <-chan os.Signal, drain time.Duration, log *slog.Logger) int {
+	ended := make(chan struct{})
+	go func() {
+		for _, p := range started {
+			<-p.Done()
+		}
+		close(ended)
+	}()
+	select {
+	case <-ended:
+		return worst(started)
+	case sig := <-signals:
+		log.Info("draining; a second signal stops at once", "signal", sig.String(), "timeout", drain)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), drain)
+	defer cancel()
+	stopped := make(chan error, 1)
+	go func() { stopped <- e.Stop(ctx) }()
+	select {
+	case err := <-stopped:
+		if errors.Is(err, engine.ErrDeadline) {
+			log.Error("the drain timeout passed; what was in flight stays at its source", "error", err)
+			return exitDeadline
+		}
+		return worst(started)
+	case <-signals:
+		log.Error("stopped at once by a second signal; what was in flight stays at its source")
+		return exitInterrupted
+	}
+}
+
+func worst(started []*engine.Pipeline) int {
+	for _, p := range started {
+		if p.Err() != nil {
+			return exitFailed
+		}
+	}
+	return exitFine
+}
+
+// summary prints what went where, one pipeline after another.
+func (s *streams) summary(started []*engine.Pipeline) {
+	for _, p := range started {
+		b := p.Balance()
+		_, _ = fmt.Fprintf(s.err, "%s: %d in, %d delivered, %d filtered, %d dropped, %d dead-lettered", p.Name(), b.In, b.Delivered,
+			b.Filtered, b.Dropped, b.DeadLettered)
+		if b.InFlight+b.Returned > 0 {
+			_, _ = fmt.Fprintf(s.err, ", %d left at the source", b.InFlight+b.Returned)
+		}
+		_, _ = fmt.Fprintln(s.err)
+		for _, n := range p.Sinks() {
+			_, _ = fmt.Fprintf(s.err, "  %-20s %d\n", n.Name, n.Delivered)
+		}
+		if err := p.Err(); err != nil {
+			_, _ = fmt.Fprintf(s.err, "  failed: %v\n", err)
+		}
+	}
+}
+
+// unhandledExcerpt is how much of an unhandled message is shown.
+const unhandledExcerpt = 256
+
+// unhandledPrinter shows messages that no on_error settled.
+func unhandledPrinter(w io.Writer) func(engine.Unhandled) {
+	var mu sync.Mutex
+	return func(u engine.Unhandled) {
+		mu.Lock()
+		defer mu.Unlock()
+		cut := ""
+		payload := u.Payload
+		if len(payload) > unhandledExcerpt {
+			payload, cut = payload[:unhandledExcerpt], "…"
+		}
+		_, _ = fmt.Fprintf(w, "%s: %s failed at %s: %s [%s/%s]\n  %q%s\n", u.Pipeline, u.Origin, u.Err.Node, u.Err.Message,
+			u.Err.Class, u.Err.Code, payload, cut)
+	}
+}
+
+func logger(w io.Writer, format, level string) (*slog.Logger, error) {
+	var l slog.Level
+	if err := l.UnmarshalText([]byte(level)); err != nil {
+		return nil, fmt.Errorf("--log-level %s: write debug, info, warn or error", level)
+	}
+	opts := &slog.HandlerOptions{Level: l}
+	switch format {
+	case "text":
+		return slog.New(slog.NewTextHandler(w, opts)), nil
+	case "json":
+		return slog.New(slog.NewJSONHandler(w, opts)), nil
+	}
+	return nil, fmt.Errorf("--log-format %s: write text or json", format)
+}

@@ -1,0 +1,54 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/millstream/millstream/pipelines/diag"
+)
+
+func validateCommand(s *streams) *cobra.Command {
+	var flags loadFlags
+	c := &cobra.Command{
+		Use:   "validate PATH…",
+		Short: "Find every mistake in pipeline files that can be found without a broker",
+		Long: "validate checks pipeline files, and every *.yaml of directories, and prints all findings in one run.\n" +
+			"It ends with 0 when there is no error, with 2 otherwise.",
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			programs, findings, err := s.load(args, &flags, false)
+			if err != nil {
+				return err
+			}
+			if err := s.report(findings, flags.format); err != nil {
+				return err
+			}
+			if flags.format == "text" {
+				for _, p := range programs {
+					_, _ = fmt.Fprintf(s.out, "%s: pipeline %q is valid\n", p.Path, p.Name)
+				}
+			}
+			return nil
+		},
+	}
+	flags.add(c)
+	flags.addFormat(c)
+	return c
+}
+
+// report prints findings, on stdout as they are the result, and turns errors among them into the exit code.
+func (s *streams) report(findings *diag.List, format string) error {
+	switch diag.Format(format) {
+	case diag.FormatText, diag.FormatJSON, diag.FormatGitHub:
+	default:
+		return failWith(exitInvalid, fmt.Errorf("--format %s: write text, json or github", format))
+	}
+	if err := diag.Write(s.out, diag.Format(format), findings); err != nil {
+		return failWith(exitFailed, err)
+	}
+	if findings.HasErrors() {
+		return failWith(exitInvalid, nil)
+	}
+	return nil
+}
