@@ -1,0 +1,93 @@
+package lines
+
+import (
+	"bytes"
+	"sync"
+
+	"github.com/millstream/millstream/flow"
+)
+
+// Batcher cuts segments into batches of records. Its fields are set before the first use and not changed; Cut and Settle are safe
+// for concurrent use.
+type Batcher struct {
+	Lane *flow.Lane
+	// Topic is what the records show as their topic.
+	Topic string
+	// Limits bound the batches and the lines.
+	Limits flow.Limits
+
+	batches sync.Pool
+}
+
+// Cut makes the next batch of the lines in s and takes them out of it; it holds the segment's memory until Settle. When s has no
+// line left that is not empty, it returns nil. arrived is when the bytes were read, in nanoseconds since 1970.
+func (b *Batcher) Cut(s *Segment, arrived int64) *flow.Batch {
+	most, room := b.Limits.BatchRecords(), b.Limits.BatchBytes()
+	batch := b.take()
+	for len(s.Data) > 0 && len(batch.Records) < most && (room > 0 || len(batch.Records) == 0) {
+		line, taken := nextLine(s)
+		if len(line) > 0 {
+			b.add(batch, line, s)
+			room -= int64(len(line))
+		}
+		s.Data = s.Data[taken:]
+		s.at += taken
+		s.Offset += int64(taken)
+	}
+	if len(batch.Records) == 0 {
+		b.batches.Put(batch)
+		return nil
+	}
+	s.chunk.Hold()
+	batch.Lane, batch.Arrived, batch.Memory = b.Lane, arrived, s.chunk
+	return batch
+}
+
+// nextLine is the first line of a segment without its end, and how many bytes it takes with its end.
+func nextLine(s *Segment) (line []byte, taken int) {
+	end := -1
+	if s.TooLong == 0 {
+		end = bytes.IndexByte(s.Data, '\n')
+	}
+	if end < 0 {
+		line, taken = s.Data, len(s.Data)
+	} else {
+		line, taken = s.Data[:end], end+1
+	}
+	if n := len(line); s.TooLong == 0 && n > 0 && line[n-1] == '\r' {
+		line = line[:n-1]
+	}
+	return line[:len(line):len(line)], taken
+}
+
+func (b *Batcher) add(batch *flow.Batch, line []byte, s *Segment) {
+	n := len(batch.Records)
+	if n < cap(batch.Records) {
+		batch.Records = batch.Records[:n+1]
+	} else {
+		batch.Records = append(batch.Records, flow.Record{})
+	}
+	r := &batch.Records[n]
+	*r = flow.Record{Body: line, Topic: b.Topic, Offset: s.Offset, Partition: flow.NoPartition, Attempt: 1}
+	if size := max(s.TooLong, int64(len(line))); size > b.Limits.MaxMessage {
+		r.Body = line[:min(len(line), headBytes):min(len(line), headBytes)]
+		r.Failure = flow.Errorf(flow.Permanent, flow.CodeTooLarge, "the line has %d bytes, max_message is %d", size, b.Limits.MaxMessage)
+	}
+}
+
+func (b *Batcher) take() *flow.Batch {
+	if batch, ok := b.batches.Get().(*flow.Batch); ok {
+		batch.Records = batch.Records[:0]
+		return batch
+	}
+	return &flow.Batch{Records: make([]flow.Record, 0, b.Limits.BatchRecords())}
+}
+
+// Settle takes a batch of Cut back and releases its memory. A stream cannot be read twice: what is not settled is gone with it.
+func (b *Batcher) Settle(batch *flow.Batch) {
+	if c, ok := batch.Memory.(*Chunk); ok {
+		batch.Memory = nil
+		c.Release()
+	}
+	b.batches.Put(batch)
+}
