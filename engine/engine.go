@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"sort"
@@ -28,7 +29,8 @@ type Options struct {
 	StateDir string
 	// Now is the pipelines' clock; time.Now when nil.
 	Now func() time.Time
-	// Middleware is added to each pipeline's router. A message there is a whole batch.
+	// Middleware is added to each pipeline's router. A message there is a whole batch. One that refuses a batch, or acknowledges it
+	// without calling the handler, gives it back to its source unsettled, and gives up the order of its keys.
 	Middleware []message.HandlerMiddleware
 	// Unhandled is told of each message that no on_error settled, before its pipeline pauses or stops; may be nil.
 	Unhandled func(Unhandled)
@@ -46,6 +48,9 @@ type Unhandled struct {
 type Engine struct {
 	opts   Options
 	shared *shared
+	// random gives a number below n; tests make it repeatable. broken is for tests alone.
+	random func(n int64) int64
+	broken func(f fault) bool
 
 	mu        sync.Mutex
 	pipelines map[string]*Pipeline
@@ -68,14 +73,18 @@ func New(opts Options) *Engine {
 	if opts.StateDir == "" {
 		opts.StateDir = ".millstream"
 	}
-	return &Engine{opts: opts, shared: newShared(), pipelines: map[string]*Pipeline{}}
+	return &Engine{
+		opts: opts, shared: newShared(), pipelines: map[string]*Pipeline{},
+		random: rand.Int64N, //nolint:gosec // jitter needs no secrecy
+	}
 }
 
 // Start opens a program's sinks and sources and runs it. When it fails, nothing of the pipeline is left, and no other pipeline has
-// noticed. ctx bounds the opening alone.
+// noticed. ctx bounds the opening alone, and what the components get for it ends with it.
 func (e *Engine) Start(ctx context.Context, prog *pipelines.Program) (*Pipeline, error) {
 	e.mu.Lock()
-	if old, ok := e.pipelines[prog.Name]; ok && !old.hasEnded() {
+	old := e.pipelines[prog.Name]
+	if old != nil && !old.hasEnded() {
 		e.mu.Unlock()
 		return nil, fmt.Errorf("start %q: %w", prog.Name, ErrDuplicate)
 	}
@@ -84,7 +93,8 @@ func (e *Engine) Start(ctx context.Context, prog *pipelines.Program) (*Pipeline,
 	e.pipelines[prog.Name] = handle
 	e.mu.Unlock()
 	if err := e.launch(ctx, p); err != nil {
-		e.forget(handle)
+		p.end(err)
+		e.takeBack(handle, old)
 		return nil, fmt.Errorf("start %q: %w", prog.Name, err)
 	}
 	return handle, nil
@@ -99,16 +109,18 @@ func (e *Engine) launch(ctx context.Context, p *pipeline) error {
 		return errors.Join(err, p.close(ctx))
 	}
 	go func() {
+		defer close(p.routed)
 		// The router's context never ends before the work does: it stops when the sources' channels close.
 		if err := router.Run(context.Background()); err != nil {
 			p.stopFailed(fmt.Errorf("run router: %w", err))
 		}
-		for _, s := range p.sources {
-			close(s.routed)
-		}
 	}()
-	<-router.Running()
-	p.setState(Running)
+	select {
+	case <-router.Running():
+	case <-p.routed:
+		return errors.Join(p.cause(), p.close(ctx))
+	}
+	p.started()
 	p.log.Info("pipeline started", "revision", p.revision)
 	go p.live()
 	return nil
@@ -126,10 +138,15 @@ func (e *Engine) router(p *pipeline) (*message.Router, error) {
 	return r, nil
 }
 
-func (e *Engine) forget(h *Pipeline) {
+// takeBack forgets a pipeline that did not start; what ran under its name before is listed again.
+func (e *Engine) takeBack(h, old *Pipeline) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.pipelines[h.Name()] == h {
+	switch {
+	case e.pipelines[h.Name()] != h:
+	case old != nil:
+		e.pipelines[h.Name()] = old
+	default:
 		delete(e.pipelines, h.Name())
 	}
 }

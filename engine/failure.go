@@ -17,7 +17,7 @@ type parked struct {
 	order  int32
 	target parkedTarget
 	msg    *flow.Message
-	letter *flow.Error // set when it is a dead letter that its sink refused
+	letter *letter // set when it is a dead letter that its sink refused
 	err    *flow.Error
 	// then is what a final failure asked for, ThenPause or ThenStop; a failure that is tried again has final unset.
 	final    bool
@@ -34,7 +34,7 @@ type failurePoint struct {
 	// next are the edges that continue follows; nil where nothing comes after.
 	next   []pipelines.Edge
 	target parkedTarget
-	letter *flow.Error
+	letter *letter
 }
 
 // fail decides about a message that failed at a node. m is as it entered the node.
@@ -53,11 +53,11 @@ func (w *worker) fail(node int, m *flow.Message, err error, depth int) {
 }
 
 // failSink decides about a message that a sink's preparation refused.
-func (w *worker) failSink(sink int, m *flow.Message, err error, letter *flow.Error) {
+func (w *worker) failSink(sink int, m *flow.Message, err error, lt *letter, depth int) {
 	s := &w.p.prog.Sinks[sink]
-	at := failurePoint{name: s.Name, policy: s.OnError, errors: s.Errors, letter: letter,
+	at := failurePoint{name: s.Name, policy: s.OnError, errors: s.Errors, letter: lt,
 		target: parkedTarget{edge: pipelines.Edge{Sink: true, Index: sink}}}
-	w.settleFailure(at, m, flow.AsError(err, flow.Permanent, flow.CodeEncode), 0)
+	w.settleFailure(at, m, flow.AsError(err, flow.Permanent, flow.CodeEncode), depth)
 }
 
 // mayRetry says whether the policy allows one more attempt.
@@ -93,16 +93,14 @@ func (w *worker) settleFailure(at failurePoint, m *flow.Message, e *flow.Error, 
 		w.park(at, m, e, true)
 		return
 	}
-	attempts := w.attemptsAt(at.target) + 1
+	lt := &letter{err: e, attempts: w.attemptsAt(at.target) + 1}
 	switch at.policy.Then {
 	case pipelines.ThenSink:
 		m.SetFailure(e)
-		w.lettersFor(attempts)
-		w.deliver(at.policy.Sink, m, e)
+		w.deliver(at.policy.Sink, m, lt, depth)
 	case pipelines.ThenErrors:
 		m.SetFailure(e)
-		w.lettersFor(attempts)
-		w.followErrors(at.errors, m, e, depth+1)
+		w.followErrors(at.errors, m, lt, depth+1)
 	case pipelines.ThenContinue:
 		m.SetFailure(e)
 		if len(at.next) == 0 {
@@ -118,14 +116,14 @@ func (w *worker) settleFailure(at failurePoint, m *flow.Message, e *flow.Error, 
 }
 
 // followErrors leads a failed message to the readers of name.errors: nodes get the message, a sink gets a dead letter.
-func (w *worker) followErrors(edges []pipelines.Edge, m *flow.Message, e *flow.Error, depth int) {
+func (w *worker) followErrors(edges []pipelines.Edge, m *flow.Message, lt *letter, depth int) {
 	for i, edge := range edges {
 		c := m
 		if i < len(edges)-1 {
 			c = m.Clone()
 		}
 		if edge.Sink {
-			w.deliver(edge.Index, c, e)
+			w.deliver(edge.Index, c, lt, depth)
 			continue
 		}
 		w.walk(edge, c, depth)
@@ -138,6 +136,3 @@ func (w *worker) park(at failurePoint, m *flow.Message, e *flow.Error, final boo
 		final: final, then: at.policy.Then, policy: at.policy, attempts: w.attemptsAt(at.target) + 1,
 	})
 }
-
-// lettersFor remembers how many attempts a letter made now will report.
-func (w *worker) lettersFor(attempts int) { w.letterAttempts = attempts }

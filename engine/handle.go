@@ -2,7 +2,10 @@ package engine
 
 import (
 	"errors"
+	"fmt"
+	"runtime/debug"
 	"slices"
+	"sync/atomic"
 
 	"github.com/ThreeDotsLabs/watermill/message"
 
@@ -12,14 +15,39 @@ import (
 // errUnsettled makes watermill nack a batch that has records which stay at their source.
 var errUnsettled = errors.New("not every record of the batch was settled")
 
-type runKey struct{}
+// errLate answers a handler call for a batch that is back at its source already.
+var errLate = errors.New("the batch was acknowledged or refused before its handler was called")
 
-// handle is the watermill handler of every source: the five steps of a batch.
+type ticketKey struct{}
+
+// ticket is a run's way through the router. A middleware may answer for the handler, or call it twice: the ticket lets it run once, and
+// never after the batch went back.
+type ticket struct {
+	run      *run
+	claimed  atomic.Bool
+	finished chan struct{} // closed when the handler has come to its end
+	handled  bool          // the handler came to a good end
+	err      error
+}
+
+// handle is the watermill handler of every source.
 func (p *pipeline) handle(msg *message.Message) error {
-	r, ok := msg.Context().Value(runKey{}).(*run)
+	t, ok := msg.Context().Value(ticketKey{}).(*ticket)
 	if !ok {
-		return errors.New("the message carries no batch; middleware must keep the message's context values")
+		return errors.New("the message carries no batch: a middleware must keep the message's context values")
 	}
+	if !t.claimed.CompareAndSwap(false, true) {
+		<-t.finished
+		return t.err
+	}
+	defer close(t.finished)
+	t.err = p.run(t.run)
+	t.handled = true
+	return t.err
+}
+
+// run is the steps of a batch.
+func (p *pipeline) run(r *run) error {
 	p.compute(r)
 	p.handOver(r)
 	p.confirm(r)
@@ -27,22 +55,32 @@ func (p *pipeline) handle(msg *message.Message) error {
 	case <-r.done:
 	case <-p.hard.Done():
 		r.releaseHolds()
-		<-r.done
+	case <-r.lane.of.Abandoned():
+		r.releaseHolds()
 	}
-	r.handled = true
-	if slices.Contains(r.left, true) {
+	<-r.done
+	if r.merge() {
 		return errUnsettled
 	}
 	return nil
 }
 
-// compute leads the records through the graph.
+// compute leads the records through the graph. A panic here is a fault of the engine: the batch stays at its source, and the pipeline
+// ends.
 func (p *pipeline) compute(r *run) {
 	w := p.borrow(r)
+	defer p.giveBack(w)
+	defer func() {
+		if x := recover(); x != nil {
+			p.log.Error("engine panicked", "panic", fmt.Sprint(x), "stack", string(debug.Stack()))
+			p.stopFailed(flow.Errorf(flow.Fatal, flow.CodePanic, "engine panicked: %v", x))
+			p.hardStop()
+			r.leaveAll()
+		}
+	}()
 	for i := range r.batch.Records {
 		w.record(i)
 	}
-	p.giveBack(w)
 }
 
 // handOver waits for the first turnstile and gives each sink what it is to get. What a failure holds back is queued.
@@ -85,10 +123,34 @@ func (p *pipeline) send(r *run) {
 			p.optional[sink].offer(outs)
 		default:
 			r.sending.Add(1)
-			p.sinks[sink].Send(p.hard, outs, answered)
+			p.sendTo(sink, outs, answered)
 		}
 	}
 	answered()
+}
+
+// sendTo calls a sink. A panic there fails the messages, and a second answer counts for nothing.
+func (p *pipeline) sendTo(sink int, outs []*flow.Outgoing, done func()) {
+	var answered atomic.Bool
+	answer := func() {
+		if answered.CompareAndSwap(false, true) {
+			done()
+		}
+	}
+	defer func() {
+		x := recover()
+		if x == nil {
+			return
+		}
+		p.log.Error("sink panicked", "node", p.prog.Sinks[sink].Name, "panic", fmt.Sprint(x), "stack", string(debug.Stack()))
+		if answered.CompareAndSwap(false, true) {
+			for _, o := range outs {
+				o.Err = flow.Errorf(flow.Poison, flow.CodePanic, "%s panicked: %v", p.prog.Sinks[sink].Connector, x)
+			}
+			done()
+		}
+	}()
+	p.sinks[sink].Send(p.hard, outs, answer)
 }
 
 // holdBack queues what an earlier failure of the key, or a parked message of this batch, holds; the lane's lock is held.
@@ -116,7 +178,7 @@ func (r *run) inOrder() []*item {
 			continue
 		}
 		for _, o := range outs {
-			items = append(items, &item{run: r, rec: o.Index, order: o.Order, sink: sink, out: o, letter: r.letter[o]})
+			items = append(items, &item{run: r, rec: o.Index, order: o.Order, sink: sink, out: o, letter: r.letters[o]})
 		}
 	}
 	for i := range r.parked {
@@ -130,20 +192,11 @@ func (r *run) inOrder() []*item {
 // confirm waits for the sinks' answers and the second turnstile. What failed is queued, and what it holds of what came after.
 func (p *pipeline) confirm(r *run) {
 	l := r.lane
-	<-r.sent
-	<-r.before.confirmed
-	failed := 0
-	for sink, outs := range r.outs {
-		if p.prog.Sinks[sink].Optional {
-			continue
-		}
-		n := countErrors(outs)
-		failed += n
-		p.count.sinks[sink].delivered.Add(int64(len(outs) - n))
-		if n > 0 {
-			p.count.sinks[sink].errors.Add(int64(n))
-		}
+	if !p.breaks(faultAckEarly) {
+		<-r.sent
 	}
+	<-r.before.confirmed
+	failed := p.countAnswers(r)
 	l.mu.Lock()
 	if failed == 0 && len(l.held) == 0 {
 		r.allConfirmed()
@@ -156,6 +209,21 @@ func (p *pipeline) confirm(r *run) {
 	r.pass()
 }
 
+func (p *pipeline) countAnswers(r *run) (failed int) {
+	for sink, outs := range r.outs {
+		if len(outs) == 0 || p.prog.Sinks[sink].Optional {
+			continue
+		}
+		n := countErrors(outs)
+		failed += n
+		p.count.sinks[sink].delivered.Add(int64(len(outs) - n))
+		if n > 0 {
+			p.count.sinks[sink].errors.Add(int64(n))
+		}
+	}
+	return failed
+}
+
 func (r *run) allConfirmed() {
 	for sink, outs := range r.outs {
 		if r.p.prog.Sinks[sink].Optional {
@@ -163,7 +231,7 @@ func (r *run) allConfirmed() {
 		}
 		for _, o := range outs {
 			end := flow.Delivered
-			if r.letter != nil && r.letter[o] != nil {
+			if r.letters != nil && r.letters[o] != nil {
 				end = flow.DeadLettered
 			}
 			r.ended(o.Index, end)
@@ -173,17 +241,14 @@ func (r *run) allConfirmed() {
 
 // sortOut ends what was confirmed and queues the rest; the lane's lock is held.
 func (p *pipeline) sortOut(r *run) {
-	givenUp := p.giveUpNow(r.lane)
-	sent := r.parked
-	r.parked = nil // those are queued already
+	queued := r.parked
+	r.parked = nil
 	items := r.inOrder()
-	r.parked = sent
+	r.parked = queued
 	for _, it := range items {
 		switch {
-		case it.out.Err != nil && givenUp:
-			r.mu.Lock()
-			r.left[it.rec] = true
-			r.mu.Unlock()
+		case it.out.Err != nil && it.letter != nil && p.breaks(faultLetterUnaware):
+			r.ended(it.rec, it.goodEnd())
 		case it.out.Err != nil:
 			it.attempts, it.err = 1, p.sinkError(it.sink, it.out.Err)
 			r.lane.enqueue(it)
@@ -191,9 +256,7 @@ func (p *pipeline) sortOut(r *run) {
 			p.count.resent.Add(1)
 			r.lane.enqueue(it)
 		default:
-			r.mu.Lock()
 			r.ended(it.rec, it.goodEnd())
-			r.mu.Unlock()
 		}
 	}
 }

@@ -7,16 +7,23 @@ import (
 	"github.com/millstream/millstream/flow"
 )
 
+// heldRecord is a message that a processor keeps. The id tells holds of different batches apart: runs are used again.
+type heldRecord struct {
+	id  uint64
+	rec int32
+}
+
 // hold takes a message out of its run for a processor that keeps it.
 func (w *worker) hold(m *flow.Message) *flow.Held {
 	r, rec, node, p := w.run, w.rec, w.node, w.p
+	if r.root != nil {
+		r, rec = r.root, r.rootRec
+	}
 	c := m.Clone()
 	c.Own()
-	if w.parent != nil {
-		r, rec = w.parent, w.parentRec
-	}
 	h := heldRecord{id: p.holdIDs.Add(1), rec: rec}
 	r.addHold(h)
+	w.holds = append(w.holds, h)
 	var once sync.Once
 	return &flow.Held{Message: c, Resume: func(ctx context.Context, out []flow.Emitted, end flow.End, err error) {
 		once.Do(func() {
@@ -29,6 +36,19 @@ func (w *worker) hold(m *flow.Message) *flow.Held {
 	}}
 }
 
+// undoHolds takes back what a processor held before it failed.
+func (w *worker) undoHolds() {
+	r := w.run
+	if r.root != nil {
+		r = r.root
+	}
+	for _, h := range w.holds {
+		if r.takeHold(h) {
+			r.end(h.rec, flow.Open, false)
+		}
+	}
+}
+
 // resume leads a held message on from its node and brings all that it becomes to an end.
 func (p *pipeline) resume(ctx context.Context, r *run, rec int32, node int, m *flow.Message, out []flow.Emitted, end flow.End,
 	err error,
@@ -36,9 +56,12 @@ func (p *pipeline) resume(ctx context.Context, r *run, rec int32, node int, m *f
 	if ctx.Err() != nil {
 		return flow.Open, true
 	}
-	sub := r.subRun()
+	sub := r.subRun(rec)
 	n := &p.prog.Nodes[node]
-	p.withWorker(sub, r, rec, func(w *worker) {
+	if err == nil {
+		err = checkPorts(n, out)
+	}
+	p.withSpareWorker(sub, func(w *worker) {
 		switch {
 		case err != nil:
 			w.fail(node, m, err, 0)
@@ -51,4 +74,42 @@ func (p *pipeline) resume(ctx context.Context, r *run, rec int32, node int, m *f
 		}
 	})
 	return p.bringRun(r.lane, sub)
+}
+
+// addHold counts a message that a processor keeps. When the run has let go of its held messages already, the record is left at once.
+func (r *run) addHold(h heldRecord) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.released {
+		r.late = append(r.late, lateEnd{h.rec, flow.Open, true})
+		return
+	}
+	r.pending++
+	r.holds = append(r.holds, h)
+}
+
+// takeHold claims a held message for its resumption; false when the run has let go of it.
+func (r *run) takeHold(h heldRecord) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for i := range r.holds {
+		if r.holds[i] == h {
+			r.holds = append(r.holds[:i], r.holds[i+1:]...)
+			return true
+		}
+	}
+	return false
+}
+
+// releaseHolds lets go of all held messages: nothing more may be sent, and their records go back to the source.
+func (r *run) releaseHolds() {
+	r.mu.Lock()
+	r.released = true
+	for _, h := range r.holds {
+		r.late = append(r.late, lateEnd{h.rec, flow.Open, true})
+		r.pending--
+	}
+	r.holds = nil
+	r.finishLocked()
+	r.mu.Unlock()
 }

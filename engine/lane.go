@@ -79,7 +79,9 @@ type queue struct {
 	busy bool
 	// disturbed are the sinks (by bit, all beyond 63) where an earlier message of the key is missing: what they got later is sent again.
 	disturbed uint64
-	wake      chan struct{} // one slot
+	// left: a message of the key stays at its source. All that comes after it stays there too, so the key is never released.
+	left bool
+	wake chan struct{} // one slot
 }
 
 // item is one message in a queue: an outgoing message to send (again), or a parked one.
@@ -89,7 +91,7 @@ type item struct {
 	order  int32 // the place among all that the run sends
 	sink   int
 	out    *flow.Outgoing
-	letter *flow.Error
+	letter *letter
 	parked *parked
 	// attempts that failed already; err is the last one's failure.
 	attempts int
@@ -103,19 +105,28 @@ func (i *item) before(o *item) bool {
 	return i.order < o.order
 }
 
-// enqueue puts an item behind its key; the lane's lock is held. The first item of a key starts its retrier.
+// enqueue puts an item behind its key; the lane's lock is held, and the caller is the handler of the item's run. The first item of a
+// key starts its retrier. When nothing may be sent any more, the key is left instead.
 func (l *lane) enqueue(it *item) {
-	it.run.add()
 	k := l.keyOf(it.run, it.rec)
 	q := l.held[k]
-	if q == nil {
+	switch {
+	case q == nil && l.p.giveUpNow(l):
+		q = &queue{lane: l, key: k, left: true, disturbed: ^uint64(0)}
+		l.held[k] = q
+	case q == nil:
 		q = &queue{lane: l, key: k, wake: make(chan struct{}, 1)}
 		l.held[k] = q
 		l.p.retriers.Add(1)
 		go q.work()
 	}
+	if q.left {
+		it.run.left[it.rec] = true
+		return
+	}
+	it.run.add()
 	q.fence = max(q.fence, l.handed)
-	q.disturbed |= it.disturbs()
+	q.disturbed |= l.p.disturbs(it)
 	at := sort.Search(len(q.items), func(i int) bool { return it.before(q.items[i]) })
 	q.items = append(q.items, nil)
 	copy(q.items[at+1:], q.items[at:])
@@ -123,15 +134,17 @@ func (l *lane) enqueue(it *item) {
 	q.signal()
 }
 
-// disturbs are the sinks whose order the item breaks until it has ended.
-func (i *item) disturbs() uint64 {
-	if i.out == nil {
+// disturbs are the sinks whose order the item breaks until it has ended: its own, and those that the readers of its errors lead to.
+func (p *pipeline) disturbs(it *item) uint64 {
+	switch {
+	case it.out == nil:
+		return ^uint64(0)
+	case it.err == nil:
+		return 0
+	case it.letter == nil && len(p.prog.Sinks[it.sink].Errors) > 0:
 		return ^uint64(0)
 	}
-	if i.err == nil {
-		return 0
-	}
-	return sinkBit(i.sink)
+	return sinkBit(it.sink)
 }
 
 func sinkBit(sink int) uint64 {
@@ -142,9 +155,9 @@ func sinkBit(sink int) uint64 {
 }
 
 // mustResend reports whether an item that its sink confirmed has to be sent again, because an earlier message of its key failed
-// there; the lane's lock is held.
+// there; the lane's lock is held. Dead letters are not: a message that became one has released its key.
 func (l *lane) mustResend(it *item) bool {
-	if len(l.held) == 0 || l.order == pipelines.Unordered {
+	if len(l.held) == 0 || l.order == pipelines.Unordered || it.letter != nil || l.p.breaks(faultNoResend) {
 		return false
 	}
 	q, ok := l.held[l.keyOf(it.run, it.rec)]
@@ -156,7 +169,7 @@ func (l *lane) mustResend(it *item) bool {
 
 // isHeld reports whether the record's key is held; the lane's lock is held.
 func (l *lane) isHeld(r *run, rec int32) bool {
-	if len(l.held) == 0 || l.order == pipelines.Unordered {
+	if len(l.held) == 0 || l.order == pipelines.Unordered || l.p.breaks(faultIgnoreHeld) {
 		return false
 	}
 	_, ok := l.held[l.keyOf(r, rec)]
@@ -170,14 +183,13 @@ func (q *queue) signal() {
 	}
 }
 
-// handOver notes that a run has passed the first turnstile; the lane's lock is held.
-func (l *lane) handOver(r *run) { l.handed = r.seq }
-
 // confirm notes that a run has passed the second turnstile, and wakes the retriers that waited for it; the lane's lock is held.
 func (l *lane) confirm(r *run) {
 	l.passed = r.seq
 	for _, q := range l.held {
-		q.signal()
+		if !q.left {
+			q.signal()
+		}
 	}
 }
 
@@ -189,7 +201,7 @@ func (q *queue) next() []*item {
 	q.lane.mu.Unlock()
 	for {
 		q.lane.mu.Lock()
-		if len(q.items) == 0 && q.lane.passed >= q.fence {
+		if len(q.items) == 0 && (q.lane.passed >= q.fence || q.lane.p.breaks(faultReleaseEarly)) {
 			delete(q.lane.held, q.key)
 			q.lane.mu.Unlock()
 			return nil
@@ -222,6 +234,18 @@ func (q *queue) sendable() int {
 		n++
 	}
 	return n
+}
+
+// leave gives back to the source all that waits in the queue and all of the key that is still to come, because a message before them
+// stays at its source.
+func (q *queue) leave() {
+	q.lane.mu.Lock()
+	defer q.lane.mu.Unlock()
+	q.left, q.disturbed = true, ^uint64(0)
+	for _, it := range q.items {
+		it.run.end(it.rec, flow.Open, true)
+	}
+	q.items = nil
 }
 
 // putBack returns items to the front of the queue, because an earlier one of them failed.

@@ -3,6 +3,7 @@ package engine
 import (
 	"encoding/base64"
 	"strconv"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -11,26 +12,38 @@ import (
 	"github.com/millstream/millstream/pipelines"
 )
 
+// letter is what a dead letter tells beside the message.
+type letter struct {
+	err      *flow.Error
+	attempts int
+}
+
 // letterPrefix is what the headers of a dead letter begin with.
 const letterPrefix = "millstream-error-"
 
 // letter makes o a dead letter: the message as it entered the failing node, with headers that say why. A sink without headers gets
 // one JSON object instead.
-func (w *worker) letter(s *pipelines.Sink, m *flow.Message, o *flow.Outgoing, e *flow.Error) error {
+func (w *worker) letter(s *pipelines.Sink, m *flow.Message, o *flow.Outgoing, lt *letter) error {
 	failedAt := m.Now().UTC().Format(time.RFC3339Nano)
 	if s.Traits.Headers {
-		o.SetHeaders(w.letterHeaders(m, e, failedAt))
+		o.SetHeaders(w.letterHeaders(m, lt, failedAt))
 		return nil
 	}
-	body, err := w.letterObject(m, o, e, failedAt)
+	plain, err := w.plain(m)
 	if err != nil {
-		return flow.AsError(err, flow.Permanent, flow.CodeEncode)
+		return err
 	}
+	body, err := w.letterObject(m, plain, lt, failedAt)
+	if err != nil {
+		return err
+	}
+	o.KeepPayload(plain)
 	o.Body = body
 	return nil
 }
 
-func (w *worker) letterHeaders(m *flow.Message, e *flow.Error, failedAt string) []flow.Header {
+func (w *worker) letterHeaders(m *flow.Message, lt *letter, failedAt string) []flow.Header {
+	e := lt.err
 	old := m.Headers()
 	hs := make([]flow.Header, 0, len(old)+9)
 	for _, h := range old {
@@ -40,7 +53,7 @@ func (w *worker) letterHeaders(m *flow.Message, e *flow.Error, failedAt string) 
 	}
 	for _, kv := range [...][2]string{
 		{"class", e.Class.String()}, {"code", string(e.Code)}, {"message", shorten(e.Message)}, {"node", e.Node},
-		{"pipeline", w.p.prog.Name}, {"revision", w.p.revision}, {"attempts", strconv.Itoa(w.letterAttempts)},
+		{"pipeline", w.p.prog.Name}, {"revision", w.p.revision}, {"attempts", strconv.Itoa(lt.attempts)},
 		{"origin", m.Origin()}, {"failed-at", failedAt},
 	} {
 		hs = append(hs, flow.TextHeader(letterPrefix+kv[0], kv[1]))
@@ -62,25 +75,29 @@ func shorten(s string) string {
 	return s[:n] + "…"
 }
 
-func (w *worker) letterObject(m *flow.Message, o *flow.Outgoing, e *flow.Error, failedAt string) ([]byte, error) {
+func (w *worker) letterObject(m *flow.Message, payload []byte, lt *letter, failedAt string) ([]byte, error) {
+	e := lt.err
 	meta := map[string]any{}
 	for _, h := range m.Headers() {
-		meta[h.Name] = h.Text()
+		meta[text(h.Name)] = text(h.Text())
 	}
-	letter := map[string]any{
+	object := map[string]any{
 		"meta":     meta,
-		"error":    map[string]any{"class": e.Class.String(), "code": string(e.Code), "message": shorten(e.Message), "node": e.Node},
-		"pipeline": w.p.prog.Name, "revision": w.p.revision, "attempts": w.letterAttempts,
-		"origin": m.Origin(), "failed_at": failedAt,
+		"error":    map[string]any{"class": e.Class.String(), "code": string(e.Code), "message": text(shorten(e.Message)), "node": e.Node},
+		"pipeline": w.p.prog.Name, "revision": w.p.revision, "attempts": lt.attempts,
+		"origin": text(m.Origin()), "failed_at": failedAt,
 	}
-	putBytes(letter, "payload", o.Body)
-	putBytes(letter, "key", m.Key())
-	v, err := value.FromAny(letter)
+	putBytes(object, "payload", payload)
+	putBytes(object, "key", m.Key())
+	v, err := value.FromAny(object)
 	if err != nil {
 		return nil, err
 	}
 	return value.AppendJSON(nil, v)
 }
+
+// text is s as JSON can hold it.
+func text(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
 
 // putBytes enters text as it is, and anything that is not valid UTF-8 in base64 under another name.
 func putBytes(into map[string]any, name string, b []byte) {

@@ -56,6 +56,7 @@ type pipeline struct {
 
 	active   sync.WaitGroup // batches taken and not given back
 	retriers sync.WaitGroup
+	routed   chan struct{} // closed when the router has ended
 	ended    chan struct{}
 
 	mu       sync.Mutex
@@ -69,11 +70,12 @@ func newPipeline(e *Engine, prog *pipelines.Program) *pipeline {
 	p := &pipeline{
 		prog: prog, engine: e, log: e.opts.Logger.With("pipeline", prog.Name), revision: short(prog.Hash),
 		count: newCounters(prog), budget: newBudget(prog.Limits), draining: make(chan struct{}), ended: make(chan struct{}),
-		state: Starting, finite: true,
+		routed: make(chan struct{}), state: Starting, finite: true,
 	}
 	for i := range prog.Sources {
 		p.finite = p.finite && prog.Sources[i].Traits.Finite
 	}
+	p.budget.lax = p.breaks(faultNoBudget)
 	n := runtime.GOMAXPROCS(0)
 	p.workers = make(chan *worker, n)
 	for range n {
@@ -101,33 +103,68 @@ func (p *pipeline) borrow(r *run) *worker {
 
 func (p *pipeline) giveBack(w *worker) {
 	p.count.fold(w.counts)
-	w.run, w.parent, w.retrying, w.attempts = nil, nil, false, 0
-	p.workers <- w
+	w.run, w.retrying, w.attempts = nil, false, 0
+	select {
+	case p.workers <- w:
+	default: // a spare one
+	}
+}
+
+// withWorker lends a worker to f for a sub-run of a record.
+func (p *pipeline) withWorker(sub *run, f func(w *worker)) {
+	if sub.spare {
+		p.withSpareWorker(sub, f)
+		return
+	}
+	p.lend(p.borrow(sub), f)
+}
+
+// withSpareWorker does not wait for a worker: the caller may be a processor that occupies one.
+func (p *pipeline) withSpareWorker(sub *run, f func(w *worker)) {
+	sub.spare = true
+	var w *worker
+	select {
+	case w = <-p.workers:
+	default:
+		w = newWorker(p)
+	}
+	w.run = sub
+	p.lend(w, f)
+}
+
+func (p *pipeline) lend(w *worker, f func(w *worker)) {
+	defer p.giveBack(w)
+	w.rec = 0
+	f(w)
 }
 
 // open connects the sinks, then the sources. On failure everything opened is closed again.
 func (p *pipeline) open(ctx context.Context) (err error) {
+	// A stop ends the opening.
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(p.reading, cancel)()
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, p.close(ctx))
-			p.hardStop()
-			p.stopReading()
+			err = errors.Join(err, p.close(context.WithoutCancel(ctx)))
 		}
 	}()
 	p.optional = make([]*optionalSink, len(p.prog.Sinks))
 	p.sinks = make([]flow.Sink, len(p.prog.Sinks))
 	for i := range p.prog.Sinks {
 		s := &p.prog.Sinks[i]
-		if p.sinks[i], err = s.Open(ctx, p.host(s.Name, s.Connector)); err != nil {
+		sink, err := guarded(func() (flow.Sink, error) { return s.Open(ctx, p.host(s.Name, s.Connector)) })
+		if err != nil {
 			return openError("sink", s.Name, err)
 		}
+		p.sinks[i] = sink
 		if s.Optional {
 			p.optional[i] = newOptionalSink(p, i)
 		}
 	}
 	for i := range p.prog.Sources {
 		s := &p.prog.Sources[i]
-		src, err := s.Open(ctx, p.host(s.Name, s.Connector))
+		src, err := guarded(func() (flow.Source, error) { return s.Open(ctx, p.host(s.Name, s.Connector)) })
 		if err != nil {
 			return openError("source", s.Name, err)
 		}
@@ -138,9 +175,11 @@ func (p *pipeline) open(ctx context.Context) (err error) {
 
 // close ends sources and sinks and gives shared resources back.
 func (p *pipeline) close(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, closeTimeout)
+	defer cancel()
 	var errs []error
 	for _, s := range p.sources {
-		errs = append(errs, s.source.Close(ctx))
+		errs = append(errs, guard(func() error { return s.source.Close(ctx) }))
 	}
 	for _, o := range p.optional {
 		if o != nil {
@@ -149,7 +188,7 @@ func (p *pipeline) close(ctx context.Context) error {
 	}
 	for _, s := range p.sinks {
 		if s != nil {
-			errs = append(errs, s.Close(ctx))
+			errs = append(errs, guard(func() error { return s.Close(ctx) }))
 		}
 	}
 	p.mu.Lock()
@@ -157,23 +196,20 @@ func (p *pipeline) close(ctx context.Context) error {
 	p.releases = nil
 	p.mu.Unlock()
 	for _, release := range releases {
-		errs = append(errs, release())
+		errs = append(errs, guard(release))
 	}
 	return errors.Join(errs...)
 }
 
 // live runs until the pipeline has ended: by exhausted sources, a stop or a failure.
 func (p *pipeline) live() {
-	defer close(p.ended)
 	var reading sync.WaitGroup
 	for _, s := range p.sources {
-		reading.Add(1)
-		go func() {
-			defer reading.Done()
-			if err := s.source.Run(p.reading, s); err != nil {
+		reading.Go(func() {
+			if err := guard(func() error { return s.source.Run(p.reading, s) }); err != nil {
 				p.stopFailed(flow.AsError(err, flow.ConfigError, flow.CodeUnavailable))
 			}
-		}()
+		})
 	}
 	reading.Wait()
 	p.setState(Draining)
@@ -183,24 +219,29 @@ func (p *pipeline) live() {
 	for _, s := range p.sources {
 		s.closeMessages()
 	}
-	for _, s := range p.sources {
-		<-s.routed
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
-	defer cancel()
-	if err := p.close(ctx); err != nil {
-		p.fail(err)
+	<-p.routed
+	err := p.close(context.Background())
+	if err != nil {
 		p.log.Error("close failed", "error", err)
 	}
+	p.end(err)
+	p.log.Info("pipeline ended", "state", p.State(), "balance", p.count.balance())
+}
+
+// end is the last thing that happens to a pipeline; err counts as its failure when it has no earlier one.
+func (p *pipeline) end(err error) {
 	p.stopReading()
 	p.hardStop()
 	p.mu.Lock()
+	if p.failure == nil {
+		p.failure = err
+	}
 	p.state = Stopped
 	if p.failure != nil {
 		p.state = Failed
 	}
 	p.mu.Unlock()
-	p.log.Info("pipeline ended", "state", p.State(), "balance", p.count.balance())
+	close(p.ended)
 }
 
 // closeTimeout bounds how long sources and sinks may take to close once nothing is in flight.
@@ -226,17 +267,20 @@ func (p *pipeline) drain(ctx context.Context) {
 
 // stopFailed makes the pipeline drain and count as failed. The first cause is kept.
 func (p *pipeline) stopFailed(cause error) {
-	p.fail(cause)
-	p.stopReading()
-	p.beginDrain()
-}
-
-func (p *pipeline) fail(cause error) {
 	p.mu.Lock()
 	if p.failure == nil {
 		p.failure = cause
 	}
 	p.mu.Unlock()
+	p.setState(Draining)
+	p.stopReading()
+	p.beginDrain()
+}
+
+func (p *pipeline) cause() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.failure
 }
 
 // setPaused stops intake until Resume; the channel it returns is closed then.
@@ -281,6 +325,15 @@ func (p *pipeline) whilePaused(ctx context.Context) error {
 			return ctx.Err()
 		}
 	}
+}
+
+// started makes a pipeline run that nobody has stopped meanwhile.
+func (p *pipeline) started() {
+	p.mu.Lock()
+	if p.state == Starting {
+		p.state = Running
+	}
+	p.mu.Unlock()
 }
 
 func (p *pipeline) setState(s State) {

@@ -62,9 +62,7 @@ func (h *Pipeline) hasEnded() bool {
 
 // Err is why the pipeline failed; nil while it runs and after a good end.
 func (h *Pipeline) Err() error {
-	h.p.mu.Lock()
-	defer h.p.mu.Unlock()
-	return h.p.failure
+	return h.p.cause()
 }
 
 // Resume ends a pause: the messages that caused it are tried again.

@@ -1,7 +1,7 @@
 package engine
 
 import (
-	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/millstream/millstream/flow"
@@ -23,7 +23,14 @@ func (q *queue) work() {
 			continue
 		}
 		q.putBack(items[1:])
-		q.lane.p.resolve(q.lane, items[0])
+		it := items[0]
+		end, left := q.lane.p.bring(q.lane, it)
+		if left {
+			q.leave()
+			it.run.end(it.rec, end, true)
+			return
+		}
+		it.run.end(it.rec, end, false)
 	}
 }
 
@@ -43,21 +50,63 @@ func (q *queue) sendRun(items []*item) []*item {
 			it.attempts, it.err = 1, p.sinkError(it.sink, it.out.Err)
 			return items[i:]
 		}
-		p.confirmItem(it)
+		p.count.sinks[it.sink].delivered.Add(1)
+		it.run.end(it.rec, it.goodEnd(), false)
 	}
 	return nil
 }
 
-// resolve brings one item to its end: sends it, or runs it again, as often as its policy says.
-func (p *pipeline) resolve(l *lane, it *item) {
-	end, left := p.bring(l, it)
-	it.run.end(it.rec, end, left)
+// bring brings an item and all that it becomes to an end, one after another. It returns the worst end, or left when one of them could
+// not be ended and the record stays at its source.
+func (p *pipeline) bring(l *lane, first *item) (end flow.End, left bool) {
+	waiting := []*item{first} // the last one is next
+	for len(waiting) > 0 {
+		it := waiting[len(waiting)-1]
+		waiting = waiting[:len(waiting)-1]
+		sub, e, ok := p.advance(l, it)
+		if !ok {
+			return flow.Open, true
+		}
+		end = max(end, e)
+		if sub != nil {
+			end = max(end, sub.ends[0])
+			waiting = append(waiting, p.followUps(sub)...)
+		}
+	}
+	return end, false
 }
 
-// bring is resolve without the account: it returns the worst end of all that the item became, or left.
-func (p *pipeline) bring(l *lane, it *item) (end flow.End, left bool) {
+// bringRun ends all that a sub-run produced.
+func (p *pipeline) bringRun(l *lane, sub *run) (flow.End, bool) {
+	end := sub.ends[0]
+	for _, it := range slices.Backward(p.followUps(sub)) {
+		e, left := p.bring(l, it)
+		if left {
+			return flow.Open, true
+		}
+		end = max(end, e)
+	}
+	return end, false
+}
+
+// followUps are what a sub-run has left to do, the first at the end. What goes to optional sinks is offered at once.
+func (p *pipeline) followUps(sub *run) []*item {
+	for sink, outs := range sub.outs {
+		if len(outs) > 0 && p.prog.Sinks[sink].Optional {
+			p.optional[sink].offer(outs)
+		}
+	}
+	items := sub.inOrder()
+	slices.Reverse(items)
+	return items
+}
+
+// advance sends one item, or runs it again, as often as its policy says. It gives the end, or the sub-run that the item became; ok is
+// false when the pipeline gives up first.
+func (p *pipeline) advance(l *lane, it *item) (sub *run, end flow.End, ok bool) {
 	if it.parked != nil {
-		return p.bringParked(l, it)
+		sub, ok = p.advanceParked(l, it)
+		return sub, flow.Open, ok
 	}
 	policy := p.prog.Sinks[it.sink].OnError
 	if it.letter != nil {
@@ -65,21 +114,21 @@ func (p *pipeline) bring(l *lane, it *item) (end flow.End, left bool) {
 	}
 	for {
 		if p.giveUpNow(l) {
-			return flow.Open, true
+			return nil, flow.Open, false
 		}
 		if it.err != nil {
 			if it.err.Class != flow.Transient || (policy.Retries >= 0 && it.attempts > policy.Retries) {
-				return p.bringFailed(l, it)
+				return p.failed(it), flow.Open, true
 			}
 			if !p.backoff(l, policy, it.attempts) {
-				return flow.Open, true
+				return nil, flow.Open, false
 			}
 			p.count.retries.Add(1)
 		}
 		p.sendAndWait(it.sink, []*flow.Outgoing{it.out})
 		if it.out.Err == nil {
 			p.count.sinks[it.sink].delivered.Add(1)
-			return it.goodEnd(), false
+			return nil, it.goodEnd(), true
 		}
 		it.attempts++
 		it.err = p.sinkError(it.sink, it.out.Err)
@@ -93,15 +142,10 @@ func (i *item) goodEnd() flow.End {
 	return flow.Delivered
 }
 
-func (p *pipeline) confirmItem(it *item) {
-	p.count.sinks[it.sink].delivered.Add(1)
-	it.run.end(it.rec, it.goodEnd(), false)
-}
-
-// bringFailed does what then says with a message that a sink refused for good.
-func (p *pipeline) bringFailed(l *lane, it *item) (flow.End, bool) {
-	sub := it.run.subRun()
-	p.withWorker(sub, it.run, it.rec, func(w *worker) {
+// failed does what then says with a message that a sink refused for good.
+func (p *pipeline) failed(it *item) *run {
+	sub := it.run.subRun(it.rec)
+	p.withWorker(sub, func(w *worker) {
 		m := &flow.Message{}
 		it.out.Restore(m)
 		s := &p.prog.Sinks[it.sink]
@@ -109,51 +153,50 @@ func (p *pipeline) bringFailed(l *lane, it *item) (flow.End, bool) {
 		w.settleFailure(failurePoint{name: s.Name, policy: s.OnError, errors: s.Errors, letter: it.letter,
 			target: parkedTarget{edge: w.again}}, m, it.err, 0)
 	})
-	return p.bringRun(l, sub)
+	return sub
 }
 
-// bringParked runs a parked message again, after a pause of the right kind.
-func (p *pipeline) bringParked(l *lane, it *item) (flow.End, bool) {
+// advanceParked runs a parked message again, after a pause of the right kind.
+func (p *pipeline) advanceParked(l *lane, it *item) (sub *run, ok bool) {
 	k := it.parked
 	if k.final {
-		p.unhandled(it.run, k)
-		if k.then == pipelines.ThenStop {
-			p.stopFailed(k.err)
-			return flow.Open, true
-		}
-		if !p.pause(l, k.err) {
-			return flow.Open, true
+		if !p.await(l, it.run, k) {
+			return nil, false
 		}
 		k.attempts = 0
 	} else if p.giveUpNow(l) || !p.backoff(l, k.policy, k.attempts) {
-		return flow.Open, true
+		return nil, false
 	}
 	p.count.retries.Add(1)
-	sub := it.run.subRun()
-	p.withWorker(sub, it.run, it.rec, func(w *worker) {
+	sub = it.run.subRun(it.rec)
+	p.withWorker(sub, func(w *worker) {
 		w.retrying, w.again, w.attempts = true, k.target.edge, k.attempts
 		m := k.msg.Clone()
 		switch {
 		case k.target.source:
 			w.again = pipelines.Edge{Index: -1}
-			w.enter(it.run, m)
+			w.enter(it.run.source, m)
 		case k.target.edge.Sink:
-			w.deliver(k.target.edge.Index, m, k.letter)
+			w.deliver(k.target.edge.Index, m, k.letter, 0)
 		default:
 			w.walk(k.target.edge, m, 0)
 		}
 	})
-	return p.bringRun(l, sub)
+	return sub, true
 }
 
-// bringRun ends all that a sub-run produced, in order, and merges the ends.
-func (p *pipeline) bringRun(l *lane, sub *run) (flow.End, bool) {
-	end, left := sub.ends[0], sub.left[0]
-	for _, it := range sub.inOrder() {
-		e, l := p.bring(l, it)
-		end, left = max(end, e), left || l
+// await does what then says with a message that no on_error settles: it waits for a resume. It returns false when the message stays at
+// its source.
+func (p *pipeline) await(l *lane, r *run, k *parked) bool {
+	if p.giveUpNow(l) {
+		return false
 	}
-	return end, left
+	p.unhandled(r, k)
+	if k.then == pipelines.ThenStop {
+		p.stopFailed(k.err)
+		return false
+	}
+	return p.pause(l, k.err)
 }
 
 // backoff waits before attempt n+1: exponential between the policy's bounds, with jitter over the upper half, so that retries of many
@@ -164,7 +207,7 @@ func (p *pipeline) backoff(l *lane, policy pipelines.Policy, n int) bool {
 		d = policy.MaxBackoff
 	}
 	if d > 1 {
-		d = d/2 + time.Duration(rand.Int64N(int64(d/2)+1)) //nolint:gosec // jitter needs no secrecy
+		d = d/2 + time.Duration(p.engine.random(int64(d/2)+1))
 	}
 	t := time.NewTimer(d)
 	defer t.Stop()
@@ -186,7 +229,7 @@ func (p *pipeline) sendAndWait(sink int, outs []*flow.Outgoing) {
 		o.Err = nil
 	}
 	done := make(chan struct{})
-	p.sinks[sink].Send(p.hard, outs, func() { close(done) })
+	p.sendTo(sink, outs, func() { close(done) })
 	<-done
 	if failed := countErrors(outs); failed > 0 {
 		p.count.sinks[sink].errors.Add(int64(failed))
@@ -223,12 +266,4 @@ func (p *pipeline) pause(l *lane, cause *flow.Error) bool {
 	case <-l.of.Abandoned():
 	}
 	return false
-}
-
-// withWorker lends a worker to f for a sub-run of a record.
-func (p *pipeline) withWorker(sub, parent *run, rec int32, f func(w *worker)) {
-	w := p.borrow(sub)
-	w.rec, w.parent, w.parentRec = 0, parent, rec
-	f(w)
-	p.giveBack(w)
 }

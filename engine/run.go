@@ -16,35 +16,49 @@ type run struct {
 	seq    uint64
 	bytes  int64
 
-	// ends is the worst end of each record so far; left marks the records that go back to the source.
+	// root and rootRec are the batch's run and the record that a sub-run belongs to; nil in the batch's own run.
+	root    *run
+	rootRec int32
+	spare   bool // it must not wait for a worker
+
+	// ends is the worst end of each record so far; left marks the records that go back to the source. Both belong to the goroutine
+	// that works on the run, the handler's; what others end is in late until then.
 	ends []flow.End
 	left []bool
 	// outs are what each sink is to get, in order; store keeps them together in memory.
-	outs   [][]*flow.Outgoing
-	store  []flow.Outgoing
-	letter map[*flow.Outgoing]*flow.Error
-	parked []parked
-	places int32 // how many outs and parked messages there are so far
-	buf    []byte
+	outs    [][]*flow.Outgoing
+	store   []flow.Outgoing
+	letters map[*flow.Outgoing]*letter
+	parked  []parked
+	places  int32 // how many outs and parked messages there are so far
+	buf     []byte
 
 	// The turnstiles: a run waits for those of the run before it in its lane, and closes its own.
 	before, self turns
 	sending      atomic.Int32
 	sent         chan struct{} // closed when every sink has answered the hand-over
 
-	mu      sync.Mutex
-	holds   []heldRecord
-	pending int           // queued items and held messages that have not ended
-	done    chan struct{} // closed when confirmed and pending is 0
-	passed  bool          // the second turnstile is behind it
-	over    bool          // done is closed
-	handled bool          // the handler has come to its end
+	mu       sync.Mutex
+	holds    []heldRecord
+	late     []lateEnd
+	pending  int           // queued items and held messages that have not ended
+	done     chan struct{} // closed when confirmed and pending is 0
+	passed   bool          // the second turnstile is behind it
+	over     bool          // done is closed
+	released bool          // held messages have been let go
 }
 
 // turns are the two turnstiles of a run, closed when it has passed them.
 type turns struct{ handed, confirmed chan struct{} }
 
 func newTurns() turns { return turns{make(chan struct{}), make(chan struct{})} }
+
+// lateEnd is what became of a queued or held message.
+type lateEnd struct {
+	rec  int32
+	end  flow.End
+	left bool
+}
 
 const outBlock = 256
 
@@ -58,10 +72,10 @@ func (r *run) reset(p *pipeline, src *sourceRun, b *flow.Batch) {
 	}
 	r.sent, r.done = make(chan struct{}), make(chan struct{})
 	r.self = newTurns()
-	r.pending, r.passed, r.over, r.handled = 0, false, false, false
 }
 
-// clear drops all references, so that a pooled run keeps nothing alive.
+// clear drops all references, so that a pooled run keeps nothing alive. A processor may still call a Held of this run; it finds
+// nothing.
 func (r *run) clear() {
 	for i := range r.outs {
 		clear(r.outs[i])
@@ -69,12 +83,16 @@ func (r *run) clear() {
 	}
 	clear(r.store)
 	r.store = r.store[:0]
-	r.letter, r.parked, r.places = nil, nil, 0
+	r.letters, r.parked, r.places = nil, nil, 0
 	if cap(r.buf) > 1<<20 {
 		r.buf = nil
 	}
 	r.buf = r.buf[:0]
-	r.batch, r.source, r.lane, r.before, r.self, r.holds = nil, nil, nil, turns{}, turns{}, nil
+	r.batch, r.source, r.lane, r.before, r.self = nil, nil, nil, turns{}, turns{}
+	r.mu.Lock()
+	r.holds, r.late = nil, nil
+	r.pending, r.passed, r.over, r.released = 0, false, false, false
+	r.mu.Unlock()
 }
 
 func grow[T any](s []T, n int) []T {
@@ -86,14 +104,18 @@ func grow[T any](s []T, n int) []T {
 	return s
 }
 
-// subRun makes a run for one message that is tried again.
-func (r *run) subRun() *run {
-	s := &run{p: r.p, source: r.source, lane: r.lane, batch: r.batch, ends: make([]flow.End, 1), left: make([]bool, 1)}
+// subRun makes a run for one message of a record that is tried again or goes on after a hold.
+func (r *run) subRun(rec int32) *run {
+	s := &run{p: r.p, source: r.source, lane: r.lane, batch: r.batch, root: r, rootRec: rec}
+	if r.root != nil {
+		s.root, s.rootRec, s.spare = r.root, r.rootRec, r.spare
+	}
+	s.ends, s.left = make([]flow.End, 1), make([]bool, 1)
 	s.outs = make([][]*flow.Outgoing, len(r.p.prog.Sinks))
 	return s
 }
 
-// ended notes that a branch of a record ended.
+// ended notes that a branch of a record ended. Only the goroutine that works on the run may call it.
 func (r *run) ended(rec int32, end flow.End) {
 	if r.ends[rec] < end {
 		r.ends[rec] = end
@@ -103,11 +125,14 @@ func (r *run) ended(rec int32, end flow.End) {
 // newOut gives room for one more message to a sink. Blocks are never moved: the pointers stay good.
 func (r *run) newOut(sink int) *flow.Outgoing {
 	if len(r.store) == cap(r.store) {
-		r.store = make([]flow.Outgoing, 0, max(outBlock, 2*cap(r.store)))
+		n := max(outBlock, 2*cap(r.store))
+		if r.root != nil {
+			n = 4
+		}
+		r.store = make([]flow.Outgoing, 0, n)
 	}
 	r.store = r.store[:len(r.store)+1]
 	o := &r.store[len(r.store)-1]
-	o.Order = r.place()
 	r.outs[sink] = append(r.outs[sink], o)
 	return o
 }
@@ -121,21 +146,23 @@ func (r *run) place() int32 {
 // dropOut takes the last newOut of the sink back.
 func (r *run) dropOut(sink int) {
 	l := r.outs[sink]
-	delete(r.letter, l[len(l)-1])
 	r.outs[sink] = l[:len(l)-1]
 }
 
-func (r *run) markLetter(o *flow.Outgoing, e *flow.Error) {
-	if r.letter == nil {
-		r.letter = map[*flow.Outgoing]*flow.Error{}
+func (r *run) markLetter(o *flow.Outgoing, lt *letter) {
+	if r.letters == nil {
+		r.letters = map[*flow.Outgoing]*letter{}
 	}
-	r.letter[o] = e
+	r.letters[o] = lt
 }
 
 // room returns a buffer to append about n bytes to. What was written before stays where it is.
 func (r *run) room(n int) []byte {
 	if cap(r.buf)-len(r.buf) < n {
-		r.buf = make([]byte, 0, max(bufferChunk, n))
+		if r.root == nil {
+			n = max(bufferChunk, n)
+		}
+		r.buf = make([]byte, 0, n)
 	}
 	return r.buf
 }
@@ -152,14 +179,7 @@ func (r *run) add() {
 // end takes the result of an item: the worst end of its branches, or left when the record stays at its source.
 func (r *run) end(rec int32, end flow.End, left bool) {
 	r.mu.Lock()
-	if r.over {
-		r.mu.Unlock()
-		return
-	}
-	r.ended(rec, end)
-	if left {
-		r.left[rec] = true
-	}
+	r.late = append(r.late, lateEnd{rec, end, left})
 	r.pending--
 	r.finishLocked()
 	r.mu.Unlock()
@@ -180,41 +200,23 @@ func (r *run) finishLocked() {
 	}
 }
 
-// heldRecord is a message that a processor keeps. The id tells holds of different batches apart: runs are used again.
-type heldRecord struct {
-	id  uint64
-	rec int32
-}
-
-// addHold counts a message that a processor keeps.
-func (r *run) addHold(h heldRecord) {
-	r.mu.Lock()
-	r.pending++
-	r.holds = append(r.holds, h)
-	r.mu.Unlock()
-}
-
-// takeHold claims a held message for its resumption; false when the run has let go of it.
-func (r *run) takeHold(h heldRecord) bool {
+// merge takes in what others have ended, once the run is done, and reports whether a record is left.
+func (r *run) merge() (left bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for i := range r.holds {
-		if r.holds[i] == h {
-			r.holds = append(r.holds[:i], r.holds[i+1:]...)
-			return true
-		}
+	for _, e := range r.late {
+		r.ended(e.rec, e.end)
+		r.left[e.rec] = r.left[e.rec] || e.left
 	}
-	return false
+	for _, l := range r.left {
+		left = left || l
+	}
+	return left
 }
 
-// releaseHolds lets go of all held messages: the pipeline stops at once, and their records go back to the source.
-func (r *run) releaseHolds() {
-	r.mu.Lock()
-	for _, h := range r.holds {
-		r.left[h.rec] = true
-		r.pending--
+// leaveAll gives the whole batch back.
+func (r *run) leaveAll() {
+	for i := range r.left {
+		r.left[i] = true
 	}
-	r.holds = nil
-	r.finishLocked()
-	r.mu.Unlock()
 }

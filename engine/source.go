@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"fmt"
 	"sync"
 
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -19,7 +20,6 @@ type sourceRun struct {
 	env      *flow.Env
 	messages chan *message.Message
 	closing  sync.Once
-	routed   chan struct{} // closed when the router has ended
 
 	mu    sync.Mutex
 	lanes map[*flow.Lane]*lane
@@ -27,8 +27,7 @@ type sourceRun struct {
 
 func newSourceRun(p *pipeline, spec *pipelines.Source, src flow.Source) *sourceRun {
 	return &sourceRun{
-		p: p, spec: spec, source: src, messages: make(chan *message.Message), routed: make(chan struct{}),
-		lanes: map[*flow.Lane]*lane{},
+		p: p, spec: spec, source: src, messages: make(chan *message.Message), lanes: map[*flow.Lane]*lane{},
 		env: &flow.Env{
 			Source: spec.Name, Connector: spec.Connector, Format: spec.Format, Paths: p.prog.Paths,
 			Now: p.engine.opts.Now, Extra: spec.Extra,
@@ -40,18 +39,11 @@ func newSourceRun(p *pipeline, spec *pipelines.Source, src flow.Source) *sourceR
 func (s *sourceRun) Push(ctx context.Context, b *flow.Batch) error {
 	p := s.p
 	if len(b.Records) == 0 {
-		s.source.Settle(b)
+		s.giveBack(b)
 		return nil
 	}
 	bytes := b.Bytes()
-	if err := p.whilePaused(ctx); err != nil {
-		return err
-	}
-	if err := p.budget.take(ctx, len(b.Records), bytes); err != nil {
-		return err
-	}
-	if err := p.whilePaused(ctx); err != nil {
-		p.budget.give(len(b.Records), bytes)
+	if err := s.mayEnter(ctx, len(b.Records), bytes); err != nil {
 		return err
 	}
 	p.active.Add(1)
@@ -60,10 +52,31 @@ func (s *sourceRun) Push(ctx context.Context, b *flow.Batch) error {
 	r, _ := p.runs.Get().(*run)
 	r.reset(p, s, b)
 	s.lane(b.Lane).enter(r)
+	t := &ticket{run: r, finished: make(chan struct{})}
 	msg := message.NewMessage("", nil)
-	msg.SetContext(context.WithValue(context.Background(), runKey{}, r))
-	go s.settle(r, msg)
-	s.messages <- msg
+	msg.SetContext(context.WithValue(context.Background(), ticketKey{}, t))
+	go s.settle(t, msg)
+	select {
+	case s.messages <- msg:
+	case <-p.routed: // the router is broken: nobody will call the handler
+		msg.Nack()
+	}
+	return nil
+}
+
+// mayEnter waits until the pipeline is not paused and its limits have room.
+func (s *sourceRun) mayEnter(ctx context.Context, n int, bytes int64) error {
+	p := s.p
+	if err := p.whilePaused(ctx); err != nil {
+		return err
+	}
+	if err := p.budget.take(ctx, n, bytes); err != nil {
+		return err
+	}
+	if err := p.whilePaused(ctx); err != nil {
+		p.budget.give(n, bytes)
+		return err
+	}
 	return nil
 }
 
@@ -88,27 +101,47 @@ func (s *sourceRun) lane(of *flow.Lane) *lane {
 
 // settle waits for watermill's verdict and gives the batch back to the source. Only what the handler has settled counts as settled,
 // whatever a middleware acknowledged.
-func (s *sourceRun) settle(r *run, msg *message.Message) {
+func (s *sourceRun) settle(t *ticket, msg *message.Message) {
 	acked := false
 	select {
 	case <-msg.Acked():
 		acked = true
 	case <-msg.Nacked():
 	}
-	s.release(r, acked)
+	if t.claimed.CompareAndSwap(false, true) {
+		t.err = errLate
+		close(t.finished)
+		s.p.pass(t.run)
+	}
+	<-t.finished
+	// A nack although the handler was content comes from a middleware: it wants the batch again.
+	keep := t.handled && (acked || t.err != nil)
+	s.release(t.run, keep)
 }
 
-func (s *sourceRun) release(r *run, acked bool) {
+// pass takes a run that no handler saw through the turnstiles, so that those behind it can go on.
+func (p *pipeline) pass(r *run) {
+	l := r.lane
+	<-r.before.handed
+	l.mu.Lock()
+	l.handed = r.seq
+	l.mu.Unlock()
+	close(r.self.handed)
+	<-r.before.confirmed
+	l.mu.Lock()
+	l.confirm(r)
+	l.mu.Unlock()
+	close(r.self.confirmed)
+}
+
+// release finishes the records of a batch and gives it back; keep says that what the handler settled is settled.
+func (s *sourceRun) release(r *run, keep bool) {
 	p, n := s.p, int64(len(r.batch.Records))
 	var ends [flow.DeadLettered + 1]int64
-	settled := n
-	// A nack although the handler was content comes from a middleware: it wants the batch again.
-	all := r.handled && (acked || hasLeft(r))
 	for i := range r.batch.Records {
 		end := max(r.ends[i], flow.Filtered)
-		if !all || r.left[i] {
+		if !keep || r.left[i] && !p.settlesLeft() {
 			end = flow.Open
-			settled--
 		}
 		r.batch.Records[i].Finish(end)
 		ends[end]++
@@ -116,26 +149,31 @@ func (s *sourceRun) release(r *run, acked bool) {
 	bytes, batch := r.bytes, r.batch
 	r.clear()
 	p.runs.Put(r)
-	s.source.Settle(batch)
+	s.giveBack(batch)
 	for end := flow.Filtered; end <= flow.DeadLettered; end++ {
 		if ends[end] > 0 {
 			p.count.ends[end].Add(ends[end])
 		}
 	}
-	p.count.returned.Add(n - settled)
-	p.count.in.Add(settled - n)
+	if p.breaks(faultCountTwice) {
+		p.count.ends[flow.Delivered].Add(1)
+	}
+	p.count.returned.Add(ends[flow.Open])
+	p.count.in.Add(-ends[flow.Open])
 	p.count.inFlight.Add(-n)
 	p.budget.give(int(n), bytes)
 	p.active.Done()
 }
 
-func hasLeft(r *run) bool {
-	for _, l := range r.left {
-		if l {
-			return true
-		}
+func (p *pipeline) settlesLeft() bool {
+	return p.breaks(faultSettleLeft) || p.reading.Err() != nil && p.breaks(faultDropOnDrain)
+}
+
+// giveBack hands a batch to its source. A source that panics there cannot go on.
+func (s *sourceRun) giveBack(b *flow.Batch) {
+	if err := guard(func() error { s.source.Settle(b); return nil }); err != nil {
+		s.p.stopFailed(fmt.Errorf("settle at source %q: %w", s.spec.Name, err))
 	}
-	return false
 }
 
 // Subscribe is called by the router, once.

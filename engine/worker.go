@@ -17,17 +17,13 @@ type worker struct {
 	// run and rec are the record being worked on.
 	run *run
 	rec int32
-	// parent and parentRec are the batch's run while run is a sub-run of it.
-	parent    *run
-	parentRec int32
-	// node is the node that is running.
-	node int
+	// node is the node that is running, holds what it has held.
+	node  int
+	holds []heldRecord
 	// again is the part of the graph that is being tried again, and attempts how often it has failed.
 	again    pipelines.Edge
 	attempts int
 	retrying bool
-	// letterAttempts is what the next dead letter reports as its number of attempts.
-	letterAttempts int
 }
 
 func newWorker(p *pipeline) *worker {
@@ -39,17 +35,17 @@ func (w *worker) record(i int) {
 	r := w.run
 	w.rec = int32(i) //nolint:gosec // a batch holds at most MaxBatchRecords
 	w.msg.Open(r.source.env, r.batch, i)
-	w.enter(r, &w.msg)
+	w.enter(r.source, &w.msg)
 }
 
 // enter leads a message from its source into the graph.
-func (w *worker) enter(r *run, m *flow.Message) {
+func (w *worker) enter(s *sourceRun, m *flow.Message) {
 	if err := w.admit(m.Record()); err != nil {
-		w.settleFailure(failurePoint{name: r.source.spec.Name, policy: r.source.spec.OnError, errors: r.source.spec.Errors,
+		w.settleFailure(failurePoint{name: s.spec.Name, policy: s.spec.OnError, errors: s.spec.Errors,
 			target: parkedTarget{source: true}}, m, err, 0)
 		return
 	}
-	w.follow(r.source.spec.Out, m, 0)
+	w.follow(s.spec.Out, m, 0)
 }
 
 // admit refuses what the source could not take whole and what is over the limit.
@@ -78,7 +74,8 @@ func (w *worker) follow(edges []pipelines.Edge, m *flow.Message, depth int) {
 	}
 }
 
-// walk takes m along e until its branch ends. Chains are a loop; only fan-out recurses.
+// walk takes m along e until its branch ends. Chains are a loop; only fan-out recurses. The emitter of this depth belongs to this call:
+// what is called from here uses deeper ones.
 func (w *worker) walk(e pipelines.Edge, m *flow.Message, depth int) {
 	for !e.Sink {
 		n := &w.p.prog.Nodes[e.Index]
@@ -86,30 +83,38 @@ func (w *worker) walk(e pipelines.Edge, m *flow.Message, depth int) {
 		c.in++
 		w.node = e.Index
 		em := w.emitter(depth)
-		em.Reset()
+		em.Reset(m)
 		state := m.Mark()
 		if err := w.process(n, m, em); err != nil {
 			m.Rollback(state)
 			c.errors++
 			w.fail(e.Index, m, err, depth)
+			em.Recycle(m)
 			return
 		}
 		c.out += int64(len(em.Emitted))
 		switch {
 		case len(em.Emitted) == 1 && len(n.Ports[em.Emitted[0].Port]) == 1:
 			next := em.Emitted[0]
-			e, m = n.Ports[next.Port][0], next.Message
+			if next.Message != m {
+				em.Recycle(m)
+				m = next.Message
+			}
+			e = n.Ports[next.Port][0]
 		case len(em.Emitted) == 0:
 			if !em.WasHeld() {
 				w.run.ended(w.rec, endOf(em.Settled))
 			}
+			em.Recycle(m)
 			return
 		default:
 			w.fan(n, em, depth)
+			em.Recycle(m)
 			return
 		}
 	}
-	w.deliver(e.Index, m, nil)
+	w.deliver(e.Index, m, nil, depth)
+	w.emitter(depth).Recycle(m)
 }
 
 func endOf(settled flow.End) flow.End {
@@ -125,9 +130,7 @@ func (w *worker) fan(n *pipelines.Node, em *flow.Emitter, depth int) {
 		w.follow(n.Ports[out.Port], out.Message, depth+1)
 	}
 	for _, out := range em.Emitted {
-		if out.Message != &w.msg {
-			em.Recycle(out.Message)
-		}
+		em.Recycle(out.Message)
 	}
 }
 
@@ -138,7 +141,11 @@ func (w *worker) process(n *pipelines.Node, m *flow.Message, em *flow.Emitter) (
 			w.p.log.Error("node panicked", "node", n.Name, "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
 			err = flow.Errorf(flow.Poison, flow.CodePanic, "%s panicked: %v", n.Verb, r)
 		}
+		if err != nil && em.WasHeld() {
+			w.undoHolds()
+		}
 	}()
+	w.holds = w.holds[:0]
 	if n.If != nil {
 		run, err := n.If(m)
 		if err != nil {
@@ -149,7 +156,20 @@ func (w *worker) process(n *pipelines.Node, m *flow.Message, em *flow.Emitter) (
 			return nil
 		}
 	}
-	return n.Processor.Process(m, em)
+	if err := n.Processor.Process(m, em); err != nil {
+		return err
+	}
+	return checkPorts(n, em.Emitted)
+}
+
+// checkPorts finds messages for ways out that the node does not have.
+func checkPorts(n *pipelines.Node, emitted []flow.Emitted) error {
+	for i := range emitted {
+		if p := int(emitted[i].Port); p < 0 || p >= len(n.Ports) {
+			return flow.Errorf(flow.Poison, flow.CodeProcessing, "%s emitted to port %d of %d", n.Verb, p, len(n.Ports))
+		}
+	}
+	return nil
 }
 
 // emitter lends the emitter of a depth of fan-out; a message uses one depth at a time.
@@ -162,28 +182,28 @@ func (w *worker) emitter(depth int) *flow.Emitter {
 	return w.emitters[depth]
 }
 
-// deliver encodes m for a sink and puts it into the run. letter is set for a dead letter.
-func (w *worker) deliver(sink int, m *flow.Message, letter *flow.Error) {
+// deliver encodes m for a sink and puts it into the run. lt is set for a dead letter.
+func (w *worker) deliver(sink int, m *flow.Message, lt *letter, depth int) {
 	s := &w.p.prog.Sinks[sink]
 	o := w.run.newOut(sink)
-	order := o.Order
-	if err := w.encode(s, m, o, letter); err != nil {
+	if err := w.encode(s, m, o, lt); err != nil {
 		w.run.dropOut(sink)
 		w.p.count.sinks[sink].errors.Add(1)
-		w.failSink(sink, m, err, letter)
+		w.failSink(sink, m, err, lt, depth)
 		return
 	}
-	if s.Optional {
+	o.Index, o.Order = w.rec, w.run.place()
+	switch {
+	case s.Optional && lt != nil:
+		w.run.ended(w.rec, flow.DeadLettered)
+	case s.Optional:
 		w.run.ended(w.rec, flow.Delivered)
-		return
-	}
-	o.Index, o.Order = w.rec, order
-	if letter != nil {
-		w.run.markLetter(o, letter)
+	case lt != nil:
+		w.run.markLetter(o, lt)
 	}
 }
 
-func (w *worker) encode(s *pipelines.Sink, m *flow.Message, o *flow.Outgoing, letter *flow.Error) (err error) {
+func (w *worker) encode(s *pipelines.Sink, m *flow.Message, o *flow.Outgoing, lt *letter) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			err = flow.Errorf(flow.Poison, flow.CodePanic, "%s panicked: %v", s.Connector, r)
@@ -194,9 +214,16 @@ func (w *worker) encode(s *pipelines.Sink, m *flow.Message, o *flow.Outgoing, le
 		return flow.AsError(err, flow.Permanent, flow.CodeEncode)
 	}
 	o.Fill(m, body)
-	if letter != nil {
-		if err := w.letter(s, m, o, letter); err != nil {
-			return err
+	if s.Encode != nil {
+		plain, err := w.plain(m)
+		if err != nil {
+			return flow.AsError(err, flow.Permanent, flow.CodeEncode)
+		}
+		o.KeepPayload(plain)
+	}
+	if lt != nil {
+		if err := w.letter(s, m, o, lt); err != nil {
+			return flow.AsError(err, flow.Permanent, flow.CodeEncode)
 		}
 	}
 	if err := s.Preparer.Prepare(m, o); err != nil {
@@ -205,25 +232,32 @@ func (w *worker) encode(s *pipelines.Sink, m *flow.Message, o *flow.Outgoing, le
 	return nil
 }
 
-// payload is the body as the sink writes it; untouched bytes are not copied.
+// payload is the body as the sink writes it.
 func (w *worker) payload(s *pipelines.Sink, m *flow.Message) ([]byte, error) {
-	if s.Encode == nil && !m.Body.Written() {
+	if s.Encode == nil {
+		return w.plain(m)
+	}
+	buf := w.run.room(len(m.Payload()) + 512)
+	start := len(buf)
+	buf, none, err := s.Encode(buf, m)
+	if err != nil || none {
+		return nil, err
+	}
+	w.run.buf = buf
+	return buf[start:len(buf):len(buf)], nil
+}
+
+// plain is the body in the message's own format; untouched bytes are not copied.
+func (w *worker) plain(m *flow.Message) ([]byte, error) {
+	if !m.Body.Written() {
 		return m.Payload(), nil
 	}
-	if s.Encode == nil && m.Body.None() {
+	if m.Body.None() {
 		return nil, nil
 	}
 	buf := w.run.room(len(m.Payload()) + 512)
 	start := len(buf)
-	var err error
-	if s.Encode == nil {
-		buf, err = m.Body.AppendTo(buf)
-	} else {
-		var none bool
-		if buf, none, err = s.Encode(buf, m); none {
-			return nil, err
-		}
-	}
+	buf, err := m.Body.AppendTo(buf)
 	if err != nil {
 		return nil, err
 	}

@@ -25,6 +25,10 @@ type Message struct {
 	failure *Error
 	extras  *extras // what differs from the record; nil while nothing does
 	shared  bool    // extras belongs to somebody else too: copy before writing
+
+	home    *Emitter // where a copy goes back to
+	free    bool     // it is back there
+	emitted bool     // by the node that has it now
 }
 
 // extras are the parts that few messages change.
@@ -56,7 +60,7 @@ type Env struct {
 func (m *Message) Open(env *Env, b *Batch, i int) {
 	r := &b.Records[i]
 	m.env, m.batch, m.record = env, b, r
-	m.key, m.failure, m.extras, m.shared = r.Key, nil, nil, false
+	m.key, m.failure, m.extras, m.shared, m.emitted = r.Key, nil, nil, false, false
 	m.reopen(r.Body)
 }
 
@@ -82,6 +86,7 @@ func (m *Message) copyFrom(o *Message) {
 	m.env, m.batch, m.record = o.env, o.batch, o.record
 	m.payload, m.key, m.failure, m.extras = o.payload, o.key, o.failure, o.share()
 	m.shared = m.extras != nil
+	m.emitted = false
 	m.Body.CopyFrom(&o.Body)
 }
 
@@ -274,9 +279,7 @@ func (m *Message) SetTmp(t map[string]any) { m.own().tmp = t }
 
 // Own copies everything that points into the batch's memory, so that m outlives its batch.
 func (m *Message) Own() {
-	r := *m.record
-	r.Body, r.Key, r.Headers, r.Topic = ownBytes(r.Body), ownBytes(r.Key), ownHeaders(r.Headers), cloneText(r.Topic)
-	m.record, m.key = &r, ownBytes(m.key)
+	m.record, m.key = m.record.own(), ownBytes(m.key)
 	m.batch = &Batch{Arrived: m.batch.Arrived}
 	if m.extras != nil {
 		x := m.own()

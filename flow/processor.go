@@ -40,8 +40,15 @@ type Emitter struct {
 // Context is done when the pipeline must stop at once. Processors that wait pass it on.
 func (e *Emitter) Context() context.Context { return e.ctx }
 
-// Emit sends m out at a port. Each message may be emitted once: use Copy for a second way out.
-func (e *Emitter) Emit(p Port, m *Message) { e.Emitted = append(e.Emitted, Emitted{p, m}) }
+// Emit sends m out at a port. Emitting the same message again sends a copy of it as it is then; what is changed between two emits of
+// one message may show in both, so use Copy where the two differ.
+func (e *Emitter) Emit(p Port, m *Message) {
+	if m.emitted {
+		m = e.Copy(m)
+	}
+	m.emitted = true
+	e.Emitted = append(e.Emitted, Emitted{p, m})
+}
 
 // Settle ends the message here on purpose: Dropped for a drop that the file asked for.
 func (e *Emitter) Settle(end End) { e.Settled = end }
@@ -64,25 +71,37 @@ func (e *Emitter) take() *Message {
 	if n := len(e.free); n > 0 {
 		m := e.free[n-1]
 		e.free = e.free[:n-1]
+		m.free = false
 		return m
 	}
-	return &Message{}
+	return &Message{home: e}
 }
 
 // Bind is called by the engine to lend the emitter its context and its way of holding.
 func (e *Emitter) Bind(ctx context.Context, hold func(m *Message) *Held) { e.ctx, e.hold = ctx, hold }
 
-// Reset is called by the engine before each Process.
-func (e *Emitter) Reset() { e.Emitted, e.Settled, e.held = e.Emitted[:0], Open, false }
+// Reset is called by the engine before each Process of m.
+func (e *Emitter) Reset(m *Message) {
+	e.Emitted, e.Settled, e.held = e.Emitted[:0], Open, false
+	m.emitted = false
+}
 
 // WasHeld reports to the engine whether Hold was called since Reset.
 func (e *Emitter) WasHeld() bool { return e.held }
 
-// Recycle gives a copy back once its run has ended; the engine calls it.
-func (e *Emitter) Recycle(m *Message) { e.free = append(e.free, m) }
+// Recycle gives a copy back once its branch has ended; the engine calls it. Messages that this emitter has not made, or has back
+// already, are left alone.
+func (e *Emitter) Recycle(m *Message) {
+	if m.home == e && !m.free {
+		m.free = true
+		e.free = append(e.free, m)
+	}
+}
 
 // Held is a message that a processor keeps. Exactly one of Emit, Settle and Fail must be called, once, from any goroutine. They
-// return when the message has reached its end, or the context is done.
+// return when the message has reached its end, so a processor that must not wait calls them outside Process. A hold made by a Process
+// that then fails is undone. When the engine has let go of the message (a stop at once, a lane that was taken away), its record is
+// back at the source and the calls do nothing.
 type Held struct {
 	// Message is an own copy; it may be changed before Emit.
 	Message *Message

@@ -97,6 +97,22 @@ func (r *Record) End() End { return r.end }
 // Finish is called by the engine alone, once per record, before the batch goes back to its source.
 func (r *Record) Finish(end End) { r.end, r.settled = end, end != Open }
 
+// own copies the record with all that may point into its batch's memory. What Native of a header holds is the protocol's own value and
+// stays as it is.
+func (r *Record) own() *Record {
+	c := *r
+	c.Body, c.Key, c.Headers = ownBytes(r.Body), ownBytes(r.Key), ownHeaders(r.Headers)
+	c.Topic, c.ID = cloneText(r.Topic), cloneText(r.ID)
+	if r.Props != nil {
+		p := *r.Props
+		p.ContentType, p.ContentEncoding, p.MessageID = cloneText(p.ContentType), cloneText(p.ContentEncoding), cloneText(p.MessageID)
+		p.Type, p.AppID, p.UserID = cloneText(p.Type), cloneText(p.AppID), cloneText(p.UserID)
+		p.ReplyTo, p.CorrelationID = cloneText(p.ReplyTo), value.Own(p.CorrelationID)
+		c.Props = &p
+	}
+	return &c
+}
+
 // Position is the record's place in its source as dead letters show it: orders/3@1234.
 func (r *Record) Position() string {
 	var b strings.Builder

@@ -16,11 +16,10 @@ type Preparer interface {
 
 // Sink delivers messages to one technology.
 //
-// Send is called by one goroutine at a time per lane but by several lanes concurrently; within a lane the order of the calls is the
-// order of the records. Close follows the last Send and its done.
+// Send is called concurrently: by several lanes, and by retries beside the first attempts of their lane. What must stay in order is never
+// sent concurrently: a Send that begins after another one returned comes after it. Close follows the last Send and its done.
 type Sink interface {
-	// Send hands outs over in order and returns as soon as a following Send of the same lane may be called; it blocks for
-	// back-pressure. It calls done exactly once, from any goroutine and possibly before it returns, after each o.Err has been set: nil
+	// Send hands outs over in order and returns as soon as a following Send may be called; it blocks for back-pressure. It calls done exactly once, from any goroutine and possibly before it returns, after each o.Err has been set: nil
 	// only for what is durably confirmed. An error is *Error where its class is known; any other counts as transient. When ctx is
 	// done, what is not confirmed gets an error. outs and their bytes are valid until done is called.
 	Send(ctx context.Context, outs []*Outgoing, done func())
@@ -36,17 +35,22 @@ type Outgoing struct {
 	Body []byte
 	// Key is what goes out as the key: the message's own, or the sink's key expression. nil is no key.
 	Key []byte
-	// Dest and Native are the sink's own: set by Prepare, read by Send.
+	// Dest and Native are the sink's own: set by Prepare, read by Send. Native must not hold the message's bytes: the messages of an
+	// optional sink outlive their batch, and only Body, Key, Dest and the headers move with them.
 	Dest   string
 	Native any
 	// Err is the result of Send.
 	Err error
 
-	message *extras
+	message *extras // as it goes out
+	entered *extras // as it came, whatever the sink added
 	batch   *Batch
 	ownKey  []byte // the message's, whatever the sink's key is
+	plain   []byte // the payload as it came, where plainSet
 	failure *Error
 	env     *Env
+
+	plainSet bool
 	// Index and Order are the engine's own: the record's place in its batch, and the message's among all that the batch sends.
 	Index, Order int32
 }
@@ -72,10 +76,15 @@ func (o *Outgoing) Time() time.Time {
 
 // Fill takes over the message's parts as they are at this moment; body is its encoded payload. The engine calls it before Prepare.
 func (o *Outgoing) Fill(m *Message, body []byte) {
+	x := m.share()
 	*o = Outgoing{
-		Record: m.record, Body: body, Key: m.key, message: m.share(), batch: m.batch, ownKey: m.key, failure: m.failure, env: m.env,
+		Record: m.record, Body: body, Key: m.key, message: x, entered: x, batch: m.batch, ownKey: m.key, failure: m.failure,
+		env: m.env,
 	}
 }
+
+// KeepPayload notes the payload that Restore gives back, where it is not Body: the sink's encoding differs from the message's.
+func (o *Outgoing) KeepPayload(payload []byte) { o.plain, o.plainSet = payload, true }
 
 // SetHeaders replaces the outgoing headers, for a sink that adds its own or for a dead letter.
 func (o *Outgoing) SetHeaders(hs []Header) {
@@ -89,18 +98,10 @@ func (o *Outgoing) SetHeaders(hs []Header) {
 
 // Own copies everything that points into the batch's memory, so that o outlives the batch.
 func (o *Outgoing) Own() {
-	r := *o.Record
-	o.Body, o.Key, o.ownKey = ownBytes(o.Body), ownBytes(o.Key), ownBytes(o.ownKey)
-	r.Body, r.Key = ownBytes(r.Body), ownBytes(r.Key)
-	r.Topic = cloneText(r.Topic)
-	r.Headers = ownHeaders(r.Headers)
-	if o.message != nil {
-		x := *o.message
-		x.headers = ownHeaders(x.headers)
-		o.message = &x
-	}
+	o.Record = o.Record.own()
+	o.Body, o.Key, o.ownKey, o.plain = ownBytes(o.Body), ownBytes(o.Key), ownBytes(o.ownKey), ownBytes(o.plain)
+	o.message, o.entered = o.message.owned(), o.entered.owned()
 	o.Dest = cloneText(o.Dest)
-	o.Record = &r
 	if o.batch != nil {
 		o.batch = &Batch{Arrived: o.batch.Arrived}
 	}
@@ -109,6 +110,20 @@ func (o *Outgoing) Own() {
 // Restore makes m the message as it entered the sink: what a dead letter and the nodes that read sink.errors are made of.
 func (o *Outgoing) Restore(m *Message) {
 	m.env, m.record, m.batch, m.key, m.failure = o.env, o.Record, o.batch, o.ownKey, o.failure
-	m.extras, m.shared = o.message, o.message != nil
+	m.extras, m.shared = o.entered, o.entered != nil
+	if o.plainSet {
+		m.reopen(o.plain)
+		return
+	}
 	m.reopen(o.Body)
+}
+
+// owned copies what may point into the batch's memory; nil stays nil.
+func (x *extras) owned() *extras {
+	if x == nil {
+		return nil
+	}
+	c := *x
+	c.headers = ownHeaders(c.headers)
+	return &c
 }

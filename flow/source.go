@@ -5,11 +5,12 @@ import "context"
 // Source reads records from one technology.
 //
 // The engine calls Run once, in its own goroutine. Settle is called concurrently with Run, exactly once for each batch that Push took,
-// from any goroutine and in any order. Close is called after Run returned and every taken batch was settled, or after the drain
-// deadline; it ends what is still open.
+// from any goroutine and in any order. Close is called once, after Run returned and every taken batch was settled; it ends what is still
+// open. When another part of the pipeline could not be opened, Close comes without a Run.
 type Source interface {
 	// Run reads and pushes until ctx is done (stop reading, return nil) or the source is exhausted (return nil). An error means that
-	// the source cannot go on; it reconnects by itself for anything that passes. Batches of one lane are pushed one after another.
+	// the source cannot go on; it reconnects by itself for anything that passes. Lanes may be pushed from several goroutines; batches of
+	// one lane are pushed one after another, and every Push has returned before Run does.
 	Run(ctx context.Context, in Intake) error
 	// Settle takes a batch back. Records with Settled() are done and are acknowledged, as far as the source's protocol allows (a
 	// partition commits the contiguous prefix); the others stay at the source, or go back to it. Settle releases the batch's memory.
