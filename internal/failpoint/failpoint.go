@@ -1,0 +1,19 @@
+// Package failpoint lets a fault test kill the process at a named place. It does nothing in a normal build: the calls compile to
+// nothing. Built with -tags failpoints, the variable MILLSTREAM_FAILPOINT chooses a place and how many passes to let by, as in
+// before_ack:3 (the third pass ends the process with SIGKILL, which nothing can catch).
+package failpoint
+
+// The places, in the order in which a batch meets them.
+const (
+	AfterFetch   = "after_fetch"   // a batch was read and taken in
+	BeforeSend   = "before_send"   // computed, nothing handed to a sink yet
+	AfterSend    = "after_send"    // handed to the sinks, nothing confirmed yet
+	AfterConfirm = "after_confirm" // all sinks have confirmed, watermill has not acknowledged
+	BeforeAck    = "before_ack"    // acknowledged by the handler, the source does not know
+	InDrain      = "in_drain"      // the pipeline has begun to drain
+)
+
+// Places lists all of them.
+func Places() []string {
+	return []string{AfterFetch, BeforeSend, AfterSend, AfterConfirm, BeforeAck, InDrain}
+}
