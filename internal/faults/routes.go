@@ -198,7 +198,9 @@ to: { amqp: { url: %q, exchange: "", routing_key: %q } }
 }
 
 // Feed implements Route.
-func (k *KafkaToRabbit) Feed(payloads [][]byte, keys []string) error { return k.From.feed(payloads, keys) }
+func (k *KafkaToRabbit) Feed(payloads [][]byte, keys []string) error {
+	return k.From.feed(payloads, keys)
+}
 
 // Received implements Route.
 func (k *KafkaToRabbit) Received(take func([]byte)) error { return k.To.received(take) }
