@@ -258,7 +258,7 @@ func (p *pipeline) drain(ctx context.Context) {
 	case <-p.ended:
 	case <-ctx.Done():
 		p.mu.Lock()
-		p.overtime = p.count.inFlight.Load() > 0
+		p.overtime = p.overtime || p.count.inFlight.Load() > 0
 		p.mu.Unlock()
 		p.hardStop()
 		<-p.ended
