@@ -152,11 +152,11 @@ func typeProblem(text string, err error) Problem {
 		p.Message = fe.Message
 		p.From, p.To = within(text, fe.From, fe.To)
 	}
-	p.Message = cleanTypes.Replace(p.Message)
+	p.Message = strings.TrimSpace(cleanTypes.Replace(p.Message))
 	switch {
 	case strings.HasPrefix(p.Message, "unknown field"):
 		p.Code = "unknown-field"
-	case strings.Contains(p.Message, "arguments"):
+	case strings.Contains(p.Message, "argument"):
 		p.Code = "wrong-arguments"
 	case strings.HasPrefix(p.Message, "cannot redeclare"):
 		p.Code, p.Message = "reserved-name", "the name "+p.Message[strings.LastIndexByte(p.Message, ' ')+1:]+" is taken"

@@ -123,14 +123,27 @@ func uniq(c *Call, a []any) (any, error) {
 			}
 			continue
 		}
-		if err := c.spend(len(out)); err != nil {
+		known, err := contains(c, out, x)
+		if err != nil {
 			return nil, err
 		}
-		if !slices.ContainsFunc(out, func(y any) bool { return same(x, y) }) {
+		if !known {
 			out = append(out, x)
 		}
 	}
 	return out, c.listed(len(out))
+}
+
+func contains(c *Call, list []any, x any) (bool, error) {
+	if err := c.spend(len(list)); err != nil {
+		return false, err
+	}
+	for _, y := range list {
+		if equal, err := c.run.same(x, y); equal || err != nil {
+			return equal, err
+		}
+	}
+	return false, nil
 }
 
 func concat(c *Call, a []any) (any, error) {

@@ -129,11 +129,14 @@ func toText(c *Call, a []any) (any, error) {
 
 // encodeJSON is compact JSON.
 func encodeJSON(c *Call, x any) (any, error) {
+	if err := c.made(weigh(x, 2*maxString)); err != nil {
+		return nil, err
+	}
 	b, err := value.AppendJSON(nil, value.Unbox(x))
 	if err != nil {
 		return nil, err
 	}
-	return string(b), c.made(len(b))
+	return string(b), nil
 }
 
 func trim(_ *Call, a []any) (any, error) {

@@ -62,10 +62,12 @@ var (
 // binary applies an operator to two plain values. s has the words for the error.
 func (r *run) binary(s *site, a, b any) (any, error) {
 	switch s.op {
-	case opEqual:
-		return same(a, b), nil
-	case opNotEqual:
-		return !same(a, b), nil
+	case opEqual, opNotEqual:
+		equal, err := r.same(a, b)
+		if err != nil {
+			return nil, s.because(err)
+		}
+		return equal == (s.op == opEqual), nil
 	case opIn:
 		return r.in(s, a, b)
 	}
@@ -361,8 +363,8 @@ func (r *run) in(s *site, a, b any) (any, error) {
 			return nil, s.because(err)
 		}
 		for _, x := range b {
-			if same(a, x) {
-				return true, nil
+			if equal, err := r.same(a, x); equal || err != nil {
+				return equal, err
 			}
 		}
 		return false, nil

@@ -2,6 +2,7 @@ package expression
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/expr-lang/expr/ast"
@@ -98,14 +99,25 @@ func (p *Program) EvalWith(m *flow.Message, b Bindings) (value.Value, error) {
 	if err != nil {
 		return value.Value{}, p.wrap(err)
 	}
-	v, err := value.FromAny(x)
-	if err == nil {
-		err = p.suits(v)
-	}
+	v, err := p.result(x)
 	if err != nil {
 		return value.Value{}, p.wrap(err)
 	}
 	return v, nil
+}
+
+func (p *Program) result(x any) (value.Value, error) {
+	switch x.(type) {
+	case []any, map[string]any:
+		if !p.isPath && weigh(x, maxResult) >= maxResult {
+			return value.Value{}, fmt.Errorf("the result is larger than %d MiB", maxResult>>20)
+		}
+	}
+	v, err := value.FromAny(x)
+	if err != nil {
+		return v, err
+	}
+	return v, p.suits(v)
 }
 
 // Test evaluates a WantBool expression. A result that is no bool is an error, never false.

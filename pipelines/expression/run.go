@@ -58,6 +58,40 @@ func (r *run) spend(steps int) error {
 	return nil
 }
 
+// weigh is the size of x written out, in bytes and roughly, up to limit: values may share parts, so that a small one unfolds without end.
+func weigh(x any, limit int) int {
+	size := 8
+	switch x := x.(type) {
+	case string:
+		size += len(x)
+	case []byte:
+		size += len(x)
+	case []any:
+		for i := 0; i < len(x) && size < limit; i++ {
+			size += weigh(x[i], limit-size)
+		}
+	case map[string]any:
+		for k, v := range x {
+			if size >= limit {
+				break
+			}
+			size += len(k) + weigh(v, limit-size)
+		}
+	}
+	return size
+}
+
+// same is ==, charged for what has to be compared.
+func (r *run) same(a, b any) (bool, error) {
+	switch a.(type) {
+	case []any, map[string]any:
+		if err := r.spend(min(weigh(a, 8*maxSteps), weigh(b, 8*maxSteps))/8 + 1); err != nil {
+			return false, err
+		}
+	}
+	return same(a, b), nil
+}
+
 func (r *run) now() time.Time {
 	switch {
 	case r.bindings.Now != nil:

@@ -72,5 +72,6 @@ const (
 	maxSteps    = 1_000_000
 	maxElements = 10_000   // of a list that is made or looped over
 	maxString   = 16 << 20 // bytes of a string that is made
+	maxResult   = 64 << 20 // bytes of a list or map, roughly
 	bytesAStep  = 64       // bytes of made strings that count as one step
 )

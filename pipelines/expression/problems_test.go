@@ -1,0 +1,135 @@
+package expression
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/millstream/millstream/flow/document"
+)
+
+// show is a problem in one line: the text it points at, its code, what it says.
+func show(text string, p Problem) string {
+	at := "*"
+	if p.To > 0 {
+		at = string([]rune(text)[p.From:p.To])
+	}
+	out := fmt.Sprintf("%s [%s] %s", at, p.Code, p.Message)
+	if p.Hint != "" {
+		out += " / " + p.Hint
+	}
+	return out
+}
+
+func TestMistakesAreProblemsAtTheirPlace(t *testing.T) {
+	for _, c := range []struct {
+		expr string
+		want Want
+		say  []string
+	}{
+		{`tpoic == "a"`, WantAny, []string{`tpoic [unknown-name] unknown name "tpoic" / did you mean "topic"?`}},
+		{`"é" + tpoic + boyd.x`, WantAny, []string{`tpoic [unknown-name]`, `boyd [unknown-name] unknown name "boyd" / did you mean "body"?`}},
+		{`uper(body.x)`, WantAny, []string{`uper [unknown-function] unknown function "uper" / did you mean "upper"?`}},
+		{`vars.blokced`, WantAny, []string{`blokced [unknown-field] vars has no "blokced" / did you mean "vars.blocked"?`}},
+		{`error.clas`, WantAny, []string{`clas [unknown-field] error has no "clas" / did you mean "error.class"?`}},
+		{`meta.user-id == "x"`, WantAny, []string{`meta.user-id [dash-in-name] meta.user-id is a subtraction / write meta["user-id"]`}},
+		{`meta.x-request-id`, WantAny, []string{`meta.x-request-id [dash-in-name]`}},
+		{`body.first-name`, WantAny, []string{`body.first-name [dash-in-name] body.first-name is a subtraction / write body["first-name"]`}},
+		{`body.a.first-name`, WantAny, []string{`body.a.first-name [dash-in-name] body.a.first-name is a subtraction / write body.a["first-name"]`}},
+		{`delete`, WantAny, []string{`delete [misplaced-delete]`}},
+		{`1 + delete`, WantAssign, []string{`delete [misplaced-delete] delete stands alone`}},
+		{`[keep]`, WantAssign, []string{`keep [misplaced-keep]`}},
+		{`delete ?? 1`, WantAssign, []string{`delete [misplaced-delete]`}},
+		{`body.x == "${HOST}"`, WantAny, []string{`${HOST} [interpolation-in-expression]`}},
+		{`{{ body.x }}`, WantAny, []string{`{{ [template-in-expression]`}},
+		{`body.x = 1`, WantAny, []string{`= [assignment] = does not compare / write ==`}},
+		{`body.x === 1`, WantAny, []string{`=== [foreign-syntax] === does not exist here / write ==`}},
+		{`body.x !== 1`, WantAny, []string{`!== [foreign-syntax] !== does not exist here / write !=`}},
+		{`body.x & 1`, WantAny, []string{`& [foreign-syntax]`}},
+		{`body.x == null`, WantAny, []string{`null [foreign-syntax] null does not exist here / write nil`}},
+		{`body.x == undefined`, WantAny, []string{`undefined [foreign-syntax]`}},
+		{`body.x.length > 3`, WantAny, []string{`length [foreign-syntax] .length does not exist here / write len(body.x); a field of that name is body.x["length"]`}},
+		{`map(body.xs, x => x)`, WantAny, []string{`=> [foreign-syntax]`}},
+		{`body.name.toUpperCase()`, WantAny, []string{`toUpperCase [unknown-method] there is no method toUpperCase() / write upper(s)`}},
+		{`time.Unix()`, WantAny, []string{`Unix [unknown-method] there is no method Unix() / write unix(t)`}},
+		{`tmp.t.Unix()`, WantAny, []string{`Unix [unknown-method]`}},
+		{`body.temp`, WantBool, nil},
+		{`"a" + "b"`, WantBool, []string{`* [not-bool]`}},
+		{`topic`, WantBool, []string{`* [not-bool] this is a string, and a condition must be true or false`}},
+		{`1 < 2`, WantBool, []string{`* [constant-condition]`}},
+		{`true`, WantBool, []string{`* [constant-condition]`}},
+		{`topic`, WantList, []string{`* [not-list]`}},
+		{`[1]`, WantText, []string{`* [not-text]`}},
+		{`nil`, WantText, []string{`* [not-text]`}},
+		{`topic > 3`, WantAny, []string{`> [type-mismatch]`}},
+		{`meta.n > 3`, WantAny, []string{`> [type-mismatch] cannot apply > (mismatched types string and int) / text becomes a number with int(x) or float(x)`}},
+		{`upper(1)`, WantAny, []string{`1 [wrong-arguments]`}},
+		{`upper()`, WantAny, []string{`upper [wrong-arguments]`}},
+		{`body.x matches body.y`, WantAny, []string{`y [dynamic-pattern]`}},
+		{`body.x matches "("`, WantAny, []string{`"(" [bad-pattern]`}},
+		{`captures(body.x, topic)`, WantAny, []string{`topic [dynamic-pattern]`}},
+		{`map(body.a, map(it, map(it, it)))`, WantAny, []string{`it [loops-too-deep]`}},
+		{`it.x`, WantAny, []string{`it [unknown-name] it stands only inside a predicate`}},
+		{`n + 1`, WantAny, []string{`n [unknown-name]`}},
+		{`$env`, WantAny, []string{`$env [foreign-syntax]`}},
+		{`upper`, WantAny, []string{`upper [function-without-call]`}},
+		{`1 / 0`, WantAny, []string{`/ [always-fails] division by zero`}},
+		{`9223372036854775807 + 1`, WantAny, []string{`+ [always-fails]`}},
+		{`int("x")`, WantAny, []string{`int [always-fails]`}},
+		{`lookup("a")`, WantAny, []string{`lookup [wrong-arguments]`}},
+		{`body.a ?? 1 > 2`, WantAny, []string{`> [expression-syntax] ?? and another operator need parentheses`}},
+		{`body.a >`, WantAny, []string{` [expression-syntax]`}},
+		{`let it = 1; it`, WantAny, []string{`it [reserved-name]`}},
+		{`let body = 1; body`, WantAny, []string{`body [reserved-name]`}},
+		{``, WantAny, []string{`* [expression-syntax] the expression is empty`}},
+		{`now(); 1`, WantAny, []string{`now [expression-syntax]`}},
+		{strings.Repeat("(", 300) + "1" + strings.Repeat(")", 300), WantAny, []string{`( [expression-too-deep]`}},
+		{strings.Repeat("!", 300) + "body.x", WantAny, []string{`! [expression-too-deep]`}},
+		{strings.Repeat("- ", 300) + "body.x", WantAny, []string{`- [expression-too-deep]`}},
+		{strings.Repeat("not ", 300) + "body.x", WantAny, []string{`t [expression-too-deep]`}},
+		{strings.Repeat("a", 17<<10), WantAny, []string{`* [expression-too-long]`}},
+		{strings.Repeat("1+", 3000) + "1", WantAny, []string{` [expression-too-large]`}},
+		{strings.Repeat("1 < (", 40) + "1 < 1 < 1" + strings.Repeat(" < 1) < 1", 40), WantAny, []string{`* [expression-too-large]`}},
+	} {
+		p, problems := Compile(c.expr, testScope(), c.want)
+		if (p == nil) != (len(problems) > 0) {
+			t.Errorf("%s: program %v with problems %v", c.expr, p, problems)
+		}
+		var got []string
+		for _, problem := range problems {
+			got = append(got, show(c.expr, problem))
+		}
+		ok := len(got) == len(c.say)
+		for i := range got {
+			ok = ok && strings.Contains(got[i], c.say[i])
+		}
+		if !ok {
+			t.Errorf("%.60s:\n got %q\nwant %q", c.expr, got, c.say)
+		}
+	}
+}
+
+func TestScopesDecideWhatExists(t *testing.T) {
+	counter := &Scope{Paths: document.NewPaths(), Counter: true, NoMessage: true}
+	if _, problems := Compile(`{i: n, at: now()}`, counter, WantAny); len(problems) > 0 {
+		t.Error(problems)
+	}
+	if _, problems := Compile(`body.x`, counter, WantAny); len(problems) != 1 || problems[0].Code != "no-message" {
+		t.Error(problems)
+	}
+	if _, problems := Compile(`lookup("a", "b")`, counter, WantAny); len(problems) != 1 || problems[0].Code != "unknown-table" {
+		t.Error(problems)
+	}
+	plain := &Scope{Paths: document.NewPaths(), Format: document.Text}
+	if _, problems := Compile(`body.x`, plain, WantAny); len(problems) != 1 || problems[0].Code != "path-into-text" {
+		t.Error(problems)
+	}
+	element := &Scope{Paths: document.NewPaths(), It: true}
+	p, problems := Compile(`it.v + any([1], it == 1 ? true : false) ? 1 : 2`, element, WantAny)
+	if len(problems) == 0 {
+		t.Error("an int and a bool were added", p)
+	}
+	if _, problems := Compile(`it.v + len(filter([1], it == 1))`, element, WantAny); len(problems) > 0 {
+		t.Error(problems)
+	}
+}
