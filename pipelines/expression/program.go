@@ -18,6 +18,8 @@ type Program struct {
 	scope    *Scope
 	want     Want
 	code     *code
+	closure  closure // nil: the machine runs code
+	quick    quick   // nil: no quick test
 	constant bool
 	value    value.Value // when constant
 	slot     document.Slot
@@ -48,7 +50,10 @@ func Compile(text string, s *Scope, w Want) (*Program, []Problem) {
 		}
 	}
 	p.findPath(n)
-	p.code = compileNode(n)
+	p.code, p.closure = compileNode(n), closureOf(n)
+	if w == WantBool {
+		p.quick = quickOf(n)
+	}
 	return p, nil
 }
 
@@ -94,34 +99,40 @@ func (p *Program) EvalWith(m *flow.Message, b Bindings) (value.Value, error) {
 		return p.value, nil
 	}
 	r := startRun(p.scope, m, b)
-	x, err := p.code.run(r)
+	v, err := p.evaluate(r)
 	r.end()
-	if err != nil {
-		return value.Value{}, p.wrap(err)
+	if err == nil {
+		err = p.judge(v)
 	}
-	v, err := p.result(x)
 	if err != nil {
 		return value.Value{}, p.wrap(err)
 	}
 	return v, nil
 }
 
-func (p *Program) result(x any) (value.Value, error) {
-	switch x.(type) {
-	case []any, map[string]any:
-		if !p.isPath && weigh(x, maxResult) >= maxResult {
-			return value.Value{}, fmt.Errorf("the result is larger than %d MiB", maxResult>>20)
-		}
+// evaluate gives the value by the closure, or by the machine where there is none.
+func (p *Program) evaluate(r *run) (value.Value, error) {
+	if p.closure != nil {
+		return p.closure(r)
 	}
-	v, err := value.FromAny(x)
-	if err != nil {
-		return v, err
+	return boxed(p.code.run(r))
+}
+
+// judge refuses results that are too large or not what the place wants.
+func (p *Program) judge(v value.Value) error {
+	if k := v.Kind(); (k == value.KindList || k == value.KindMap) && !p.isPath && weigh(v.Box(), maxResult) >= maxResult {
+		return fmt.Errorf("the result is larger than %d MiB", maxResult>>20)
 	}
-	return v, p.suits(v)
+	return p.suits(v)
 }
 
 // Test evaluates a WantBool expression. A result that is no bool is an error, never false.
 func (p *Program) Test(m *flow.Message) (bool, error) {
+	if p.quick != nil {
+		if a := p.quick(m); a != unsure {
+			return a == yes, nil
+		}
+	}
 	v, err := p.Eval(m)
 	if err != nil {
 		return false, err

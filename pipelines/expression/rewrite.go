@@ -22,6 +22,7 @@ type rewriter struct {
 	captured []ast.Node
 	lets     []string // declared in this program
 	inside   int      // predicates of this program around the node
+	whole    bool     // no body paths: the body is decoded and walked, as tests compare with
 	quiet    bool     // inside try: what always fails is no problem
 	problems []Problem
 }
@@ -141,7 +142,7 @@ func (w *rewriter) identifier(n *ast.IdentifierNode) ast.Node {
 	case n.Value == "body":
 		return w.slot(n, "@slot", document.Root)
 	case n.Value == "vars":
-		return constant(value.Map(w.scope.Vars).Box())
+		return constant(plainOr(w.scope.Vars))
 	case n.Value == "delete":
 		return constant(value.Delete().Box())
 	case n.Value == "keep":

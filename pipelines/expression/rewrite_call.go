@@ -48,9 +48,9 @@ func (w *rewriter) applied(at ast.Node, f *Function, args ...ast.Node) ast.Node 
 
 // tried makes programs of the two parts. What they use of the predicate or the let around them is handed in.
 func (w *rewriter) tried(n *ast.CallNode) ast.Node {
-	part := &rewriter{src: w.src, scope: w.scope, parent: w, quiet: true}
+	part := &rewriter{src: w.src, scope: w.scope, whole: w.whole, parent: w, quiet: true}
 	first := part.node(n.Arguments[0])
-	fallback := &rewriter{src: w.src, scope: w.scope, parent: w, quiet: w.quiet, captured: part.captured}
+	fallback := &rewriter{src: w.src, scope: w.scope, whole: w.whole, parent: w, quiet: w.quiet, captured: part.captured}
 	second := fallback.node(n.Arguments[1])
 	w.problems = append(w.problems, fallback.problems...)
 	s := &site{src: w.src, node: n, try: &attempt{part: compileNode(first), fallback: compileNode(second)}}

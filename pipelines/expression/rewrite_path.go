@@ -1,6 +1,8 @@
 package expression
 
 import (
+	"slices"
+
 	"github.com/expr-lang/expr/ast"
 
 	"github.com/millstream/millstream/flow/document"
@@ -33,6 +35,14 @@ func bodyPath(n ast.Node) (segments []document.Segment, optional []int, ok bool)
 	return nil, nil, false
 }
 
+// bodyPath is bodyPath where body is the body, and paths are read lazily.
+func (w *rewriter) bodyPath(n ast.Node) ([]document.Segment, []int, bool) {
+	if w.whole || w.letBound("body") {
+		return nil, nil, false
+	}
+	return bodyPath(n)
+}
+
 // member rewrites a chain of accesses; lenient is how ?? reads its left side.
 func (w *rewriter) member(n ast.Node, lenient bool) ast.Node {
 	inner := n
@@ -43,10 +53,8 @@ func (w *rewriter) member(n ast.Node, lenient bool) ast.Node {
 	if !ok {
 		return w.node(inner)
 	}
-	if id, isRoot := root(m); !isRoot || !w.letBound(id) {
-		if segments, optional, ok := bodyPath(m); ok {
-			return w.path(n, segments, optional, lenient)
-		}
+	if segments, optional, ok := w.bodyPath(m); ok {
+		return w.path(n, segments, optional, lenient)
 	}
 	access := w.access(m, lenient)
 	if name, _ := invoked(access); name == "@get" || name == "@optional" {
@@ -57,10 +65,11 @@ func (w *rewriter) member(n ast.Node, lenient bool) ast.Node {
 	return access
 }
 
-// path rewrites a path into body. When every step may be missing, one lenient read says the same.
+// path rewrites a path into body. When every step may be missing, one lenient read says the same, but for the end of a list.
 func (w *rewriter) path(n ast.Node, segments []document.Segment, optional []int, lenient bool) ast.Node {
 	slot := w.scope.Paths.Read(segments...)
-	if lenient || len(optional) > 0 && len(optional) == len(segments) {
+	names := !slices.ContainsFunc(segments, func(s document.Segment) bool { return s.IsIndex })
+	if lenient || names && len(optional) > 0 && len(optional) == len(segments) {
 		return w.slot(n, "@lookup", slot)
 	}
 	if len(optional) == 0 {
@@ -83,7 +92,7 @@ func (w *rewriter) access(n *ast.MemberNode, lenient bool) ast.Node {
 			case "source":
 				return w.invoke(n, "@source", constant(name))
 			case "vars":
-				return constant(w.scope.Vars[name])
+				return constant(plainOr(w.scope.Vars[name]))
 			}
 		}
 	}
@@ -93,7 +102,7 @@ func (w *rewriter) access(n *ast.MemberNode, lenient bool) ast.Node {
 	} else {
 		base = w.node(n.Node)
 	}
-	s := &site{src: w.src, node: n, left: n.Node}
+	s := &site{src: w.src, node: n, left: n.Node, lenient: lenient}
 	key := w.node(n.Property)
 	b, isConstant := constantOf(base)
 	if k, ok := constantOf(key); ok && isConstant {
@@ -109,10 +118,8 @@ func (w *rewriter) access(n *ast.MemberNode, lenient bool) ast.Node {
 
 // chained rewrites the part of a chain before a step.
 func (w *rewriter) chained(m *ast.MemberNode, lenient bool) ast.Node {
-	if id, isRoot := root(m); !isRoot || !w.letBound(id) {
-		if segments, optional, ok := bodyPath(m); ok && len(optional) == 0 {
-			return w.path(m, segments, nil, lenient)
-		}
+	if segments, optional, ok := w.bodyPath(m); ok && len(optional) == 0 {
+		return w.path(m, segments, nil, lenient)
 	}
 	return w.access(m, lenient)
 }

@@ -282,6 +282,9 @@ func (r *run) get(s *site, base, key any) (any, error) {
 			i += len(b)
 		}
 		if i < 0 || i >= len(b) {
+			if s.lenient {
+				return nil, nil
+			}
 			return nil, s.fail("there is no element %v: the list has %d", key, len(b))
 		}
 		return b[i], nil

@@ -20,6 +20,7 @@ type site struct {
 	right   ast.Node
 	fn      *Function
 	args    []ast.Node
+	lenient bool // an index behind the end of a list gives nil
 	pattern *regexp.Regexp
 	set     map[string]struct{} // the strings of a constant list, for in
 	try     *attempt
