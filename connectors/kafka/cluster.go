@@ -1,0 +1,167 @@
+package kafka
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/twmb/franz-go/pkg/sasl/plain"
+	"github.com/twmb/franz-go/pkg/sasl/scram"
+
+	"github.com/millstream/millstream/connectors/transport"
+	"github.com/millstream/millstream/flow"
+	"github.com/millstream/millstream/pipelines/config"
+)
+
+const plainMechanism = "PLAIN"
+
+// openTimeout bounds how long opening a source or sink may take; later outages are ridden out.
+const openTimeout = 15 * time.Second
+
+// cluster is what a client needs to know to reach the brokers.
+type cluster struct {
+	brokers []string
+	tls     *transport.TLS
+	sasl    *SASL
+	dir     string
+}
+
+func (c *Cluster) options(b *config.Builder) cluster {
+	return cluster{brokers: c.Brokers, tls: c.TLS, sasl: c.SASL, dir: b.Dir}
+}
+
+// identity tells clusters apart for sharing clients.
+func (c *cluster) identity() string {
+	parts := append(slices.Clone(c.brokers), "", c.tls.Identity(c.dir), "")
+	if c.sasl != nil {
+		parts = append(parts, c.sasl.Mechanism, c.sasl.Username, c.sasl.Password.Reveal())
+	}
+	return strings.Join(parts, "\x00")
+}
+
+// names are the brokers as messages to people show them.
+func (c *cluster) names() string { return strings.Join(c.brokers, ", ") }
+
+// clientOptions are what every client of the cluster has in common.
+func (c *cluster) clientOptions(host flow.Host) ([]kgo.Opt, error) {
+	if len(c.brokers) == 0 {
+		return nil, flow.Errorf(flow.ConfigError, flow.CodeMissing, "no brokers to connect to")
+	}
+	opts := []kgo.Opt{
+		kgo.SeedBrokers(c.brokers...),
+		kgo.ClientID("millstream." + host.Pipeline() + "." + host.Name()),
+		kgo.WithLogger(logger{host.Logger()}),
+		kgo.DisableClientMetrics(),
+	}
+	settings, err := c.tls.Config(c.dir)
+	if err != nil {
+		return nil, flow.Errorf(flow.ConfigError, flow.CodeMissing, "%w", err)
+	}
+	dial := (&net.Dialer{Timeout: transport.DialTimeout}).DialContext
+	if settings != nil {
+		dial = dialTLS(settings)
+	}
+	if c.sasl != nil {
+		user, password := c.sasl.Username, c.sasl.Password.Reveal()
+		switch c.sasl.Mechanism {
+		case plainMechanism:
+			opts = append(opts, kgo.SASL(plain.Auth{User: user, Pass: password}.AsMechanism()))
+			if settings == nil {
+				dial = transport.DialLoopback
+			}
+		case "SCRAM-SHA-256":
+			opts = append(opts, kgo.SASL(scram.Auth{User: user, Pass: password}.AsSha256Mechanism()))
+		default:
+			opts = append(opts, kgo.SASL(scram.Auth{User: user, Pass: password}.AsSha512Mechanism()))
+		}
+	}
+	return append(opts, kgo.Dialer(dial)), nil
+}
+
+func dialTLS(settings *tls.Config) func(ctx context.Context, network, address string) (net.Conn, error) {
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		c := settings.Clone()
+		if c.ServerName == "" {
+			c.ServerName = transport.HostOf(address)
+		}
+		d := tls.Dialer{NetDialer: &net.Dialer{Timeout: transport.DialTimeout}, Config: c}
+		return d.DialContext(ctx, network, address)
+	}
+}
+
+// checkOpen makes sure that the brokers answer, let us in, and have the topics.
+func (c *cluster) checkOpen(ctx context.Context, client *kgo.Client, topics []string) error {
+	ctx, cancel := context.WithTimeout(ctx, openTimeout)
+	defer cancel()
+	if err := client.Ping(ctx); err != nil {
+		return c.openError(err)
+	}
+	if len(topics) == 0 {
+		return nil
+	}
+	req := kmsg.NewPtrMetadataRequest()
+	for _, topic := range topics {
+		t := kmsg.NewMetadataRequestTopic()
+		t.Topic = kmsg.StringPtr(topic)
+		req.Topics = append(req.Topics, t)
+	}
+	resp, err := req.RequestWith(ctx, client)
+	if err != nil {
+		return c.openError(err)
+	}
+	for i := range resp.Topics {
+		t := &resp.Topics[i]
+		if err := kerr.ErrorForCode(t.ErrorCode); err != nil && !kerr.IsRetriable(err) || unknownTopic(err) {
+			return classify(fmt.Errorf("topic %q at %s: %w", deref(t.Topic), c.names(), err))
+		}
+	}
+	return nil
+}
+
+func deref(s *string) string {
+	if s == nil {
+		return ""
+	}
+	return *s
+}
+
+// openError names the brokers in what went wrong.
+func (c *cluster) openError(err error) error {
+	e := classify(err)
+	switch {
+	case transport.Failure(err):
+		return flow.Errorf(flow.ConfigError, flow.CodeAuth, "TLS with %s failed: %w", c.names(), err)
+	case e.Class == flow.Transient:
+		return flow.Errorf(flow.Transient, flow.CodeUnavailable, "no broker answers at %s: %w", c.names(), err)
+	}
+	return flow.Errorf(e.Class, e.Code, "connect to %s: %w", c.names(), err)
+}
+
+// batchLimit asks for the largest batch that a topic takes. ok is false when the broker does not tell: it may need a permission.
+func batchLimit(ctx context.Context, client *kgo.Client, topic string) (limit int32, ok bool) {
+	req := kmsg.NewPtrDescribeConfigsRequest()
+	r := kmsg.NewDescribeConfigsRequestResource()
+	r.ResourceType, r.ResourceName, r.ConfigNames = kmsg.ConfigResourceTypeTopic, topic, []string{"max.message.bytes"}
+	req.Resources = append(req.Resources, r)
+	resp, err := req.RequestWith(ctx, client)
+	if err != nil {
+		return 0, false
+	}
+	for _, r := range resp.Resources {
+		for _, entry := range r.Configs {
+			n, err := strconv.ParseInt(deref(entry.Value), 10, 32)
+			if err == nil && entry.Name == "max.message.bytes" && r.ErrorCode == 0 {
+				return int32(min(max(n, 512), 1<<30)), true
+			}
+		}
+	}
+	return 0, false
+}

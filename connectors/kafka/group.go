@@ -1,0 +1,187 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+const (
+	// commitInterval is the least time between two commits while records are being settled.
+	commitInterval = 200 * time.Millisecond
+	// commitTimeout bounds one commit.
+	commitTimeout = 10 * time.Second
+)
+
+// commitNowAndThen commits what is settled, a few times a second while something changes.
+func (s *source) commitNowAndThen() {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	for {
+		select {
+		case <-s.dirty:
+		case <-s.closing:
+			return
+		}
+		if err := s.commit(ctx, nil); err != nil {
+			s.host.Logger().Warn("commit failed; it is tried again", "group", s.cfg.Group, "error", err)
+			select {
+			case s.dirty <- struct{}{}:
+			default:
+			}
+		}
+		select {
+		case <-time.After(commitInterval):
+		case <-s.closing:
+			return
+		}
+	}
+}
+
+// commit commits the settled prefix of those partitions; nil stands for all that are assigned when the commit begins.
+func (s *source) commit(ctx context.Context, of []*partition) error {
+	s.committing.Lock()
+	defer s.committing.Unlock()
+	if of == nil {
+		of = s.all()
+	}
+	offsets := map[string]map[int32]kgo.EpochOffset{}
+	var changed []*partition
+	for _, p := range of {
+		at, ok := p.uncommitted()
+		if !ok {
+			continue
+		}
+		changed = append(changed, p)
+		if offsets[p.topic] == nil {
+			offsets[p.topic] = map[int32]kgo.EpochOffset{}
+		}
+		offsets[p.topic][p.number] = at
+	}
+	if len(changed) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, commitTimeout)
+	defer cancel()
+	var failure error
+	s.client.CommitOffsetsSync(ctx, offsets, func(_ *kgo.Client, _ *kmsg.OffsetCommitRequest, resp *kmsg.OffsetCommitResponse, err error) {
+		if failure = err; err == nil {
+			failure = noteCommits(resp, changed, offsets)
+		}
+	})
+	return failure
+}
+
+// noteCommits reads the broker's answer for each partition.
+func noteCommits(resp *kmsg.OffsetCommitResponse, changed []*partition, offsets map[string]map[int32]kgo.EpochOffset) error {
+	var errs []error
+	for _, t := range resp.Topics {
+		for _, r := range t.Partitions {
+			if err := kerr.ErrorForCode(r.ErrorCode); err != nil {
+				errs = append(errs, fmt.Errorf("%s/%d: %w", t.Topic, r.Partition, err))
+				delete(offsets[t.Topic], r.Partition)
+			}
+		}
+	}
+	for _, p := range changed {
+		if at, ok := offsets[p.topic][p.number]; ok {
+			p.wasCommitted(at)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// assigned begins a lane for each new partition.
+func (s *source) assigned(_ context.Context, client *kgo.Client, assigned map[string][]int32) {
+	client.ResumeFetchPartitions(assigned)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for topic, numbers := range assigned {
+		if s.partitions[topic] == nil {
+			s.partitions[topic] = map[int32]*partition{}
+		}
+		for _, n := range numbers {
+			p := newPartition(s, topic, n)
+			s.partitions[topic][n] = p
+			go p.push(s.in)
+		}
+	}
+}
+
+// revoked lets go of partitions: it stops handing out, waits for what is in flight, commits the settled prefix, and only then returns,
+// so that the next owner begins where this one ended. What takes too long is abandoned and comes again from the next owner.
+func (s *source) revoked(ctx context.Context, _ *kgo.Client, revoked map[string][]int32) {
+	gone := s.stopHandingOut(revoked)
+	if len(gone) == 0 {
+		return
+	}
+	patience := time.NewTimer(rebalanceTimeout / 2)
+	defer patience.Stop()
+	for _, p := range gone {
+		s.waitOrAbandon(p, patience.C)
+	}
+	if err := s.commit(ctx, gone); err != nil {
+		s.host.Logger().Warn("commit of revoked partitions failed; their new owner repeats what was not committed", "group", s.cfg.Group, "error", err)
+	}
+	s.forget(gone)
+}
+
+func (s *source) waitOrAbandon(p *partition, patience <-chan time.Time) {
+	defer p.lane.Abandon()
+	settled := p.settled()
+	select {
+	case <-settled:
+		return
+	case <-s.closing:
+	case <-patience:
+		s.host.Logger().Warn("a revoked partition has records in flight that are given up; its new owner repeats them", "lane", p.lane.Name)
+	}
+	// What the engine has not sent yet comes back at once; what a sink has is not waited for.
+	p.lane.Abandon()
+	select {
+	case <-settled:
+	case <-s.closing:
+	case <-time.After(time.Second):
+	}
+}
+
+// lost lets go of partitions that have another owner already: nothing may be committed.
+func (s *source) lost(_ context.Context, _ *kgo.Client, lost map[string][]int32) {
+	gone := s.stopHandingOut(lost)
+	for _, p := range gone {
+		p.lane.Abandon()
+	}
+	s.forget(gone)
+}
+
+// stopHandingOut ends the pushing of partitions, and returns them once no further batch can be pushed.
+func (s *source) stopHandingOut(from map[string][]int32) []*partition {
+	var all []*partition
+	for topic, numbers := range from {
+		for _, n := range numbers {
+			if p := s.partition(topic, n); p != nil {
+				p.stop()
+				all = append(all, p)
+			}
+		}
+	}
+	for _, p := range all {
+		<-p.ended
+	}
+	return all
+}
+
+func (s *source) forget(gone []*partition) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, p := range gone {
+		if s.partitions[p.topic][p.number] == p {
+			delete(s.partitions[p.topic], p.number)
+		}
+	}
+}

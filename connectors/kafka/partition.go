@@ -1,0 +1,215 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millstream/millstream/flow"
+)
+
+// partition is one assignment of one partition: its lane, what was fetched and not yet pushed, and the prefix of what is settled. A
+// partition that comes back after a revocation is a new one.
+type partition struct {
+	topic  string
+	number int32
+	lane   *flow.Lane
+	source *source
+	// ctx ends when nothing more of the partition is to be handed out.
+	ctx  context.Context
+	stop context.CancelFunc
+	// ended is closed when the goroutine that pushes has ended.
+	ended chan struct{}
+
+	mu     sync.Mutex
+	queue  []*kgo.Record // fetched, not pushed
+	bytes  int64         // of the queue
+	paused bool
+	wake   chan struct{} // one slot
+	// flying are the batches that were pushed and are not behind the prefix yet, in the order of the partition.
+	flying []*flight
+	open   int           // how many of them have not come back
+	quiet  chan struct{} // closed when open is 0; nil when nobody waits
+	// blocked: a record came back unsettled, and the prefix stays before it for the rest of the assignment.
+	blocked bool
+	// next is what to commit, committed what is; offset 0 of next is nothing to commit yet.
+	next, committed kgo.EpochOffset
+}
+
+// flight is one batch on its way.
+type flight struct {
+	partition *partition
+	batch     flow.Batch
+	epochs    []int32
+	back      bool
+	prefix    int // how many records from the front are settled, once it is back
+}
+
+func newPartition(s *source, topic string, number int32) *partition {
+	p := &partition{
+		topic: topic, number: number, source: s, lane: flow.NewLane(topic + "/" + strconv.Itoa(int(number))),
+		ended: make(chan struct{}), wake: make(chan struct{}, 1),
+	}
+	p.ctx, p.stop = context.WithCancel(s.reading)
+	return p
+}
+
+// take queues what was fetched. It reports whether the partition is full and is to be paused.
+func (p *partition) take(records []*kgo.Record) (full bool) {
+	p.mu.Lock()
+	p.queue = append(p.queue, records...)
+	for _, r := range records {
+		p.bytes += size(r)
+	}
+	full = !p.paused && (len(p.queue) >= p.source.highRecords || p.bytes >= p.source.highBytes)
+	p.paused = p.paused || full
+	p.mu.Unlock()
+	p.signal()
+	return full
+}
+
+func size(r *kgo.Record) int64 { return int64(len(r.Key) + len(r.Value) + 64) }
+
+func (p *partition) signal() {
+	select {
+	case p.wake <- struct{}{}:
+	default:
+	}
+}
+
+// push hands the queue over, batch by batch, until the partition is taken away or the source ends.
+func (p *partition) push(in flow.Intake) {
+	defer close(p.ended)
+	for {
+		f, resume := p.cut()
+		if resume {
+			p.source.client.ResumeFetchPartitions(map[string][]int32{p.topic: {p.number}})
+		}
+		if f == nil {
+			select {
+			case <-p.wake:
+				continue
+			case <-p.ctx.Done():
+				return
+			}
+		}
+		if err := in.Push(p.ctx, &f.batch); err != nil {
+			p.takeBack(f)
+			if p.ctx.Err() == nil || !errors.Is(err, context.Canceled) {
+				p.source.refused(err)
+			}
+			return
+		}
+	}
+}
+
+// cut takes the next batch off the queue; nil when there is none. resume tells that the partition was paused and has room again.
+func (p *partition) cut() (f *flight, resume bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.ctx.Err() != nil || len(p.queue) == 0 {
+		return nil, false
+	}
+	n, bytes := 0, int64(0)
+	for n < len(p.queue) && n < p.source.batchRecords {
+		b := size(p.queue[n])
+		if n > 0 && bytes+b > p.source.batchBytes {
+			break
+		}
+		bytes += b
+		n++
+	}
+	f = p.source.newFlight(n)
+	f.partition = p
+	f.batch.Lane, f.batch.Arrived = p.lane, time.Now().UnixNano()
+	fillBatch(f.batch.Records, p.queue[:n])
+	for i, r := range p.queue[:n] {
+		f.epochs[i] = r.LeaderEpoch
+	}
+	clear(p.queue[:n])
+	if p.queue = p.queue[n:]; len(p.queue) == 0 {
+		p.queue = nil
+	}
+	p.bytes -= bytes
+	p.flying = append(p.flying, f)
+	p.open++
+	if p.paused && len(p.queue) < p.source.highRecords/2 && p.bytes < p.source.highBytes/2 {
+		p.paused, resume = false, true
+	}
+	return f, resume
+}
+
+// takeBack forgets the last batch, which was not taken.
+func (p *partition) takeBack(f *flight) {
+	p.mu.Lock()
+	p.flying = p.flying[:len(p.flying)-1]
+	p.cameBack()
+	p.mu.Unlock()
+	p.source.release(f)
+}
+
+// settle takes a batch back and moves the prefix. It reports whether there is something new to commit.
+func (p *partition) settle(f *flight) (moved bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	f.back = true
+	for f.prefix < len(f.batch.Records) && f.batch.Records[f.prefix].Settled() {
+		f.prefix++
+	}
+	for len(p.flying) > 0 && p.flying[0].back {
+		first := p.flying[0]
+		p.flying[0] = nil
+		p.flying = p.flying[1:]
+		if n := first.prefix; n > 0 && !p.blocked {
+			p.next = kgo.EpochOffset{Epoch: first.epochs[n-1], Offset: first.batch.Records[n-1].Offset + 1}
+			moved = true
+		}
+		if first.prefix < len(first.batch.Records) {
+			p.blocked = true
+		}
+		p.source.release(first)
+	}
+	p.cameBack()
+	return moved
+}
+
+// cameBack counts a batch as no longer in flight; the lock is held.
+func (p *partition) cameBack() {
+	if p.open--; p.open == 0 && p.quiet != nil {
+		close(p.quiet)
+		p.quiet = nil
+	}
+}
+
+// settled gives a channel that is closed once no batch is in flight.
+func (p *partition) settled() <-chan struct{} {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.open == 0 {
+		none := make(chan struct{})
+		close(none)
+		return none
+	}
+	if p.quiet == nil {
+		p.quiet = make(chan struct{})
+	}
+	return p.quiet
+}
+
+// uncommitted is what to commit; ok is false when nothing has changed since the last commit.
+func (p *partition) uncommitted() (at kgo.EpochOffset, ok bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.next, p.next.Offset > p.committed.Offset
+}
+
+// wasCommitted notes that a commit has succeeded.
+func (p *partition) wasCommitted(at kgo.EpochOffset) {
+	p.mu.Lock()
+	p.committed = at
+	p.mu.Unlock()
+}

@@ -1,0 +1,226 @@
+package kafka
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millstream/millstream/connectors/transport"
+	"github.com/millstream/millstream/flow"
+	"github.com/millstream/millstream/flow/value"
+	"github.com/millstream/millstream/pipelines/config"
+	"github.com/millstream/millstream/pipelines/diag"
+	"github.com/millstream/millstream/pipelines/expression"
+)
+
+// preparer renders the topic, the key, the partition and the headers of a record.
+type preparer struct {
+	topic     *expression.Template
+	constant  string // the topic, when it is one
+	allow     []string
+	key       *expression.Program
+	partition *expression.Program
+}
+
+// prepared is what Prepare found beyond topic, key and payload. Records that have nothing of it carry none.
+type prepared struct {
+	headers   []kgo.RecordHeader
+	partition int32 // anyPartition, or what the file says
+	// suspect: the broker refused a batch that the record was in.
+	suspect bool
+}
+
+// anyPartition leaves the choice to the partitioner.
+const anyPartition int32 = -1
+
+func (c *Sink) preparer(b *config.Builder) *preparer {
+	p := &preparer{
+		topic: b.Template(c.Topic), allow: c.Allow, key: b.Expression(c.Key, expression.WantAny),
+		partition: b.Expression(c.Partition, expression.WantAny),
+	}
+	if p.topic == nil {
+		return p
+	}
+	name, constant := p.topic.Constant()
+	switch {
+	case constant && c.Topic.Text.Undefined:
+	case constant && transport.LooksLikePath(name):
+		transport.FindingWithCode(b, diag.ExpressionInLiteral, "topic", fmt.Sprintf("%q is a literal and reads like a path of the message", name),
+			fmt.Sprintf(`write topic: "name-{{ %s }}"`, name))
+	case constant:
+		p.constant = name
+		if err := checkTopic(name); err != nil {
+			transport.FindingWithCode(b, diag.BadName, "topic", err.Error(), topicHint)
+		}
+	case p.topic.Prefix() == "" && len(p.allow) == 0:
+		transport.FindingWithCode(b, diag.OpenDestination, "topic", "the message alone decides which topic it goes to",
+			"begin with literal text, or write allow: [globs of the topics it may go to]")
+	}
+	return p
+}
+
+// Prepare implements flow.Preparer.
+func (p *preparer) Prepare(m *flow.Message, o *flow.Outgoing) error {
+	o.Dest = p.constant
+	if p.constant == "" {
+		name, err := p.destination(m)
+		if err != nil {
+			return err
+		}
+		o.Dest = name
+	}
+	if p.key != nil {
+		v, err := p.key.Eval(m)
+		if err != nil {
+			return err
+		}
+		if o.Key, err = keyBytes(v); err != nil {
+			return err
+		}
+	}
+	extra := prepared{partition: anyPartition}
+	if p.partition != nil {
+		v, err := p.partition.Eval(m)
+		if err != nil {
+			return err
+		}
+		if v.Kind() != value.KindInt || v.Int() < 0 || v.Int() > math.MaxInt32 {
+			return flow.Errorf(flow.Permanent, flow.CodeExpression, "partition must be a whole number from 0, not %s", show(v))
+		}
+		extra.partition = int32(v.Int()) //nolint:gosec // just checked
+	}
+	extra.headers = headersOf(m, o)
+	if extra.headers != nil || extra.partition != anyPartition {
+		o.Native = &extra
+	}
+	return nil
+}
+
+func (p *preparer) destination(m *flow.Message) (string, error) {
+	if p.topic == nil {
+		return "", flow.Errorf(flow.ConfigError, flow.CodeMissing, "no topic")
+	}
+	var room [64]byte
+	b, err := p.topic.Render(m, room[:0])
+	if err != nil {
+		return "", err
+	}
+	name := string(b)
+	if err := checkTopic(name); err != nil {
+		return "", flow.Errorf(flow.Permanent, flow.CodeInvalidName, "%w", err)
+	}
+	if len(p.allow) > 0 && !matches(p.allow, name) {
+		return "", flow.Errorf(flow.Permanent, flow.CodeInvalidName, "the topic %q matches none of allow: %s", name, strings.Join(p.allow, ", "))
+	}
+	return name, nil
+}
+
+// keyBytes is a key as it is written; nil is none.
+func keyBytes(v value.Value) ([]byte, error) {
+	switch v.Kind() {
+	case value.KindNil:
+		return nil, nil
+	case value.KindString:
+		return append(make([]byte, 0, len(v.Str())), v.Str()...), nil
+	case value.KindBytes:
+		return append(make([]byte, 0, len(v.BytesValue())), v.BytesValue()...), nil
+	case value.KindInt:
+		return strconv.AppendInt(nil, v.Int(), 10), nil
+	case value.KindBool:
+		return strconv.AppendBool(nil, v.Bool()), nil
+	}
+	return nil, flow.Errorf(flow.Permanent, flow.CodeExpression, "a key is text, bytes, an int, a bool or nil, not %s", show(v))
+}
+
+func show(v value.Value) string { return flow.Header{Value: v}.Text() + " (" + v.Kind().String() + ")" }
+
+const (
+	hintPrefix = "millstream-ht-"
+	prefix     = "millstream-"
+)
+
+// headersOf are the record's headers: the message's own, then the properties that have no header of their own.
+func headersOf(m *flow.Message, o *flow.Outgoing) []kgo.RecordHeader {
+	own, props := o.Headers(), o.Props()
+	if len(own) == 0 && props == nil {
+		return nil
+	}
+	hs := make([]kgo.RecordHeader, 0, len(own)+8)
+	foreign := m.Connector() != "kafka"
+	for _, h := range own {
+		switch {
+		case foreign && transport.Foreign(h.Name), strings.HasPrefix(h.Name, hintPrefix) && staleHint(own, h.Name[len(hintPrefix):]):
+		default:
+			hs = appendHeader(hs, h)
+		}
+	}
+	if props != nil {
+		hs = appendProperties(hs, props)
+	}
+	if len(hs) == 0 {
+		return nil
+	}
+	return hs
+}
+
+// staleHint tells whether a type hint that came with the message is about a header that a node has written since: that one gets a
+// hint of its own, or needs none.
+func staleHint(hs []flow.Header, name string) bool {
+	for _, h := range hs {
+		if h.Name == name && h.Value.Kind() != value.KindBytes {
+			return true
+		}
+	}
+	return false
+}
+
+func appendHeader(hs []kgo.RecordHeader, h flow.Header) []kgo.RecordHeader {
+	switch k := h.Value.Kind(); k {
+	case value.KindBytes:
+		return append(hs, kgo.RecordHeader{Key: h.Name, Value: h.Value.BytesValue()})
+	case value.KindString:
+		return append(hs, kgo.RecordHeader{Key: h.Name, Value: []byte(h.Value.Str())})
+	case value.KindNil:
+		return append(hs, kgo.RecordHeader{Key: h.Name}, kgo.RecordHeader{Key: hintPrefix + h.Name, Value: []byte(k.String())})
+	default:
+		return append(hs, kgo.RecordHeader{Key: h.Name, Value: []byte(h.Text())},
+			kgo.RecordHeader{Key: hintPrefix + h.Name, Value: []byte(k.String())})
+	}
+}
+
+// appendProperties adds each property under its name as a header, where the message has no such header.
+func appendProperties(hs []kgo.RecordHeader, p *flow.Properties) []kgo.RecordHeader {
+	add := func(name string, v []byte) {
+		for _, h := range hs {
+			if h.Key == name {
+				return
+			}
+		}
+		hs = append(hs, kgo.RecordHeader{Key: name, Value: v})
+	}
+	text := func(name, v string) {
+		if v != "" {
+			add(name, []byte(v))
+		}
+	}
+	text("content-type", p.ContentType)
+	text("content-encoding", p.ContentEncoding)
+	if !p.CorrelationID.IsNil() {
+		add(prefix+"correlation-id", []byte(flow.Header{Value: p.CorrelationID}.Text()))
+	}
+	text(prefix+"message-id", p.MessageID)
+	text(prefix+"type", p.Type)
+	text(prefix+"app-id", p.AppID)
+	text(prefix+"user-id", p.UserID)
+	text(prefix+"reply-to", p.ReplyTo)
+	if p.HasPriority {
+		add(prefix+"priority", strconv.AppendUint(nil, uint64(p.Priority), 10))
+	}
+	if p.TTL > 0 {
+		add(prefix+"ttl-ms", strconv.AppendInt(nil, p.TTL.Milliseconds(), 10))
+	}
+	return hs
+}

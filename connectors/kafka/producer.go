@@ -1,0 +1,119 @@
+package kafka
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millstream/millstream/flow"
+)
+
+const (
+	// linger is how long a partition waits for more records before it sends a batch. The client's own default is ten times as much,
+	// which everything pays that waits for its batch.
+	linger = time.Millisecond
+	// deliveryTimeout bounds how long a record may be undecided; the engine tries it again.
+	deliveryTimeout = 30 * time.Second
+	// defaultBatchLimit is the largest batch unless the topic's settings say otherwise: what fits the broker's default.
+	defaultBatchLimit = 1_000_012
+	// batchOverhead is what a batch of one record has beyond payload, key and headers, at most.
+	batchOverhead = 128
+)
+
+// producer is the client behind all sinks with equal settings.
+type producer struct {
+	client *kgo.Client
+	opts   []kgo.Opt
+
+	limits sync.Map // topic → int32
+
+	mu   sync.Mutex
+	solo *kgo.Client
+}
+
+func (c *cluster) producer(host flow.Host, compression string) (*producer, func() error, error) {
+	key := strings.Join([]string{"kafka", compression, fmt.Sprint(host.Limits().MaxMessage), c.identity()}, "\x00")
+	shared, release, err := host.Share(key, func() (io.Closer, error) { return c.newProducer(host, compression) })
+	if err != nil {
+		return nil, nil, err
+	}
+	p, ok := shared.(*producer)
+	if !ok {
+		return nil, nil, fmt.Errorf("the shared kafka client is a %T", shared)
+	}
+	return p, release, nil
+}
+
+var codecs = map[string]func() kgo.CompressionCodec{
+	"gzip": kgo.GzipCompression, "snappy": kgo.SnappyCompression, "lz4": kgo.Lz4Compression, "zstd": kgo.ZstdCompression,
+	"none": kgo.NoCompression,
+}
+
+func (c *cluster) newProducer(host flow.Host, compression string) (*producer, error) {
+	opts, err := c.clientOptions(host)
+	if err != nil {
+		return nil, err
+	}
+	codec, ok := codecs[compression]
+	if !ok {
+		codec = kgo.NoCompression
+	}
+	p := &producer{}
+	p.opts = append(opts,
+		kgo.RequiredAcks(kgo.AllISRAcks()), kgo.ProducerLinger(linger), kgo.ProducerBatchCompression(codec()),
+		kgo.RecordPartitioner(newPartitioner()), kgo.ProducerBatchMaxBytesFn(p.batchLimit),
+		kgo.MaxBufferedRecords(16<<10), kgo.MaxBufferedBytes(int(max(64<<20, 2*host.Limits().MaxMessage))),
+		kgo.AllowIdempotentProduceCancellation(), kgo.UnknownTopicRetries(2),
+	)
+	if p.client, err = kgo.NewClient(p.opts...); err != nil {
+		return nil, flow.Errorf(flow.ConfigError, flow.CodeInvalidName, "kafka: %w", err)
+	}
+	return p, nil
+}
+
+func (p *producer) batchLimit(topic string) int32 {
+	if limit, ok := p.limits.Load(topic); ok {
+		return limit.(int32) //nolint:forcetypeassert // nothing else is stored
+	}
+	return defaultBatchLimit
+}
+
+// alone is a client that puts one record into a batch and has one batch under way. A broker refuses a batch whole; what it refuses
+// here, it refuses because of the record.
+func (p *producer) alone() (*kgo.Client, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.solo == nil {
+		client, err := kgo.NewClient(append(p.opts[:len(p.opts):len(p.opts)], kgo.MaxBufferedRecords(1))...)
+		if err != nil {
+			return nil, err
+		}
+		p.solo = client
+	}
+	return p.solo, nil
+}
+
+// Close implements io.Closer.
+func (p *producer) Close() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.client.Close()
+	if p.solo != nil {
+		p.solo.Close()
+	}
+	return nil
+}
+
+// learn reads the topic's own limit before the first record goes to it.
+func (p *producer) learn(ctx context.Context, topic string) {
+	ctx, cancel := context.WithTimeout(ctx, openTimeout)
+	defer cancel()
+	if limit, ok := batchLimit(ctx, p.client, topic); ok {
+		p.limits.Store(topic, limit)
+	}
+}

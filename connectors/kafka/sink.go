@@ -1,0 +1,161 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millstream/millstream/flow"
+)
+
+// sink writes records through a shared producer. A record that Send has handed over stays in its partition's order: the client never
+// writes a later one while it is undecided, and fails the later ones with it when it gives up on it. Only a batch that the broker
+// refuses for good may be followed by later ones; the engine then sends those of its keys again.
+type sink struct {
+	producer *producer
+	release  func() error
+	closed   sync.Once
+}
+
+func (c *Sink) open(cl cluster, p *preparer) func(context.Context, flow.Host) (flow.Sink, error) {
+	return func(ctx context.Context, host flow.Host) (flow.Sink, error) {
+		shared, release, err := cl.producer(host, c.Compression)
+		if err != nil {
+			return nil, err
+		}
+		var topics []string
+		if p.constant != "" {
+			topics = []string{p.constant}
+		}
+		if err := cl.checkOpen(ctx, shared.client, topics); err != nil {
+			_ = release()
+			return nil, err
+		}
+		for _, topic := range topics {
+			shared.learn(ctx, topic)
+		}
+		return &sink{producer: shared, release: release}, nil
+	}
+}
+
+// slot is one record on its way. It is the record's context, which is how the client's answer finds it again without an allocation
+// for each record.
+type slot struct {
+	context.Context
+	record kgo.Record
+	out    *flow.Outgoing
+	call   *call
+}
+
+// call is one Send.
+type call struct {
+	producer *producer
+	left     atomic.Int64
+	cancel   context.CancelFunc
+	done     func()
+}
+
+var errUndecided = fmt.Errorf("the brokers have not confirmed the record within %s", deliveryTimeout)
+
+// Send implements flow.Sink.
+func (s *sink) Send(ctx context.Context, outs []*flow.Outgoing, done func()) {
+	if len(outs) == 0 {
+		done()
+		return
+	}
+	// The client's own delivery timeout counts from the record's timestamp, which is the message's event time here.
+	ctx, cancel := context.WithTimeoutCause(ctx, deliveryTimeout, errUndecided)
+	c := &call{producer: s.producer, cancel: cancel, done: done}
+	c.left.Store(int64(len(outs)))
+	slots := make([]slot, len(outs))
+	for i, o := range outs {
+		sl := &slots[i]
+		sl.Context, sl.out, sl.call = ctx, o, c
+		client := s.producer.client
+		if sl.fill(); sl.suspect() {
+			var err error
+			if client, err = s.producer.alone(); err != nil {
+				sl.end(err)
+				continue
+			}
+		}
+		client.Produce(ctx, &sl.record, produced)
+	}
+}
+
+func (sl *slot) fill() {
+	o, r := sl.out, &sl.record
+	r.Topic, r.Key, r.Value, r.Partition, r.Context = o.Dest, o.Key, o.Body, anyPartition, sl
+	if t := o.Time(); t.UnixMilli() > 0 {
+		r.Timestamp = t
+	}
+	if extra, ok := o.Native.(*prepared); ok {
+		r.Headers, r.Partition = extra.headers, extra.partition
+	}
+}
+
+func (sl *slot) suspect() bool {
+	extra, ok := sl.out.Native.(*prepared)
+	return ok && extra.suspect
+}
+
+// produced is the client's answer for one record.
+func produced(r *kgo.Record, err error) {
+	if sl, ok := r.Context.(*slot); ok {
+		sl.end(err)
+	}
+}
+
+func (sl *slot) end(err error) {
+	sl.out.Err = nil
+	if err != nil {
+		if errors.Is(err, context.DeadlineExceeded) && context.Cause(sl.Context) == errUndecided { //nolint:errorlint // the very value
+			err = errUndecided
+		}
+		sl.out.Err = sl.judge(err)
+	}
+	if c := sl.call; c.left.Add(-1) == 0 {
+		c.cancel()
+		c.done()
+	}
+}
+
+// judge classifies a failure. A broker refuses whole batches: a record that was refused together with others is not bad yet, but tried
+// again, and then alone.
+func (sl *slot) judge(err error) *flow.Error {
+	e := classify(err)
+	if e.Class != flow.Permanent || sl.suspect() || e.Code == flow.CodeInvalidName {
+		return e
+	}
+	if e.Code == flow.CodeTooLarge && sl.size() > int64(sl.call.producer.batchLimit(sl.record.Topic))-batchOverhead {
+		return e
+	}
+	if sl.record.Partition != anyPartition && e.Code == flow.CodeRefused && !brokerSaid(err) {
+		return e
+	}
+	extra := prepared{partition: anyPartition}
+	if p, ok := sl.out.Native.(*prepared); ok {
+		extra = *p
+	}
+	extra.suspect = true
+	sl.out.Native = &extra
+	return flow.Errorf(flow.Transient, flow.CodeRefused, "refused together with other records, tried again alone: %w", err)
+}
+
+func (sl *slot) size() int64 {
+	n := len(sl.record.Key) + len(sl.record.Value)
+	for _, h := range sl.record.Headers {
+		n += len(h.Key) + len(h.Value) + 2
+	}
+	return int64(n)
+}
+
+// Close implements flow.Sink.
+func (s *sink) Close(context.Context) (err error) {
+	s.closed.Do(func() { err = s.release() })
+	return err
+}

@@ -1,0 +1,302 @@
+package kafka
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millstream/millstream/flow"
+)
+
+func traits() flow.Traits { return flow.Traits{Keyed: true, Headers: true} }
+
+// source reads topics as a member of a group. The member joins with Run and leaves with Close, so that opening a new revision of a
+// pipeline does not push the running one out of the group.
+type source struct {
+	host    flow.Host
+	cluster cluster
+	cfg     Source
+
+	batchRecords, highRecords int
+	batchBytes, highBytes     int64
+	flights                   sync.Pool
+
+	client *kgo.Client
+	// reading ends when Run is to return.
+	reading context.Context
+	stop    context.CancelFunc
+	in      flow.Intake
+	dirty   chan struct{} // one slot: something may be committed
+	// closing: Close has begun; a revocation waits for nobody.
+	closing chan struct{}
+	ended   sync.WaitGroup // the committer
+	closed  sync.Once
+
+	// committing is held from reading the prefixes to the broker's answer, so that no commit overtakes another or outlives the
+	// assignment that it is about.
+	committing sync.Mutex
+
+	mu         sync.Mutex
+	partitions map[string]map[int32]*partition
+	refusal    error
+}
+
+func (c *Source) open(cl cluster) func(context.Context, flow.Host) (flow.Source, error) {
+	return func(ctx context.Context, host flow.Host) (flow.Source, error) {
+		opts, err := cl.clientOptions(host)
+		if err != nil {
+			return nil, err
+		}
+		probe, err := kgo.NewClient(opts...)
+		if err != nil {
+			return nil, flow.Errorf(flow.ConfigError, flow.CodeInvalidName, "kafka: %w", err)
+		}
+		defer probe.Close()
+		if err := cl.checkOpen(ctx, probe, c.Topics); err != nil {
+			return nil, err
+		}
+		return newSource(host, cl, *c), nil
+	}
+}
+
+func newSource(host flow.Host, cl cluster, c Source) *source {
+	limits := host.Limits()
+	s := &source{
+		host: host, cluster: cl, cfg: c,
+		batchRecords: limits.BatchRecords(), batchBytes: limits.BatchBytes(),
+		dirty: make(chan struct{}, 1), closing: make(chan struct{}), partitions: map[string]map[int32]*partition{},
+	}
+	s.highRecords, s.highBytes = 4*s.batchRecords, 2*s.batchBytes
+	s.flights.New = func() any { return &flight{} }
+	return s
+}
+
+// rebalanceTimeout is how long the group waits for a member that must let go of partitions; a member waits half of it for its
+// batches in flight.
+const rebalanceTimeout = 60 * time.Second
+
+func (s *source) groupOptions() ([]kgo.Opt, error) {
+	opts, err := s.cluster.clientOptions(s.host)
+	if err != nil {
+		return nil, err
+	}
+	start := kgo.NewOffset().AtStart()
+	if s.cfg.Start == "latest" {
+		start = kgo.NewOffset().AtEnd()
+	}
+	limits := s.host.Limits()
+	fetch := int32(min(max(limits.InFlightBytes/4, 64<<10), 16<<20))
+	return append(opts,
+		kgo.ConsumeTopics(s.cfg.Topics...), kgo.ConsumerGroup(s.cfg.Group), kgo.ConsumeStartOffset(start),
+		kgo.InstanceID(memberName(s.host.Instance(), s.host.Pipeline(), s.host.Name())),
+		kgo.Balancers(kgo.CooperativeStickyBalancer()), kgo.RebalanceTimeout(rebalanceTimeout),
+		kgo.DisableAutoCommit(), kgo.BlockRebalanceOnPoll(),
+		kgo.OnPartitionsAssigned(s.assigned), kgo.OnPartitionsRevoked(s.revoked), kgo.OnPartitionsLost(s.lost),
+		kgo.FetchMaxBytes(fetch), kgo.FetchMaxPartitionBytes(min(fetch, 1<<20)), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+	), nil
+}
+
+// memberName makes the static member's name. The broker takes what it takes for a topic; what must be changed for that is told apart
+// by a hash.
+func memberName(parts ...string) string {
+	whole := strings.Join(parts, ".")
+	name := strings.Map(func(r rune) rune {
+		if r < 0x80 && legalInTopic(byte(r)) {
+			return r
+		}
+		return '_'
+	}, whole)
+	if name == whole && len(name) <= maxTopic {
+		return name
+	}
+	sum := sha256.Sum256([]byte(whole))
+	return name[:min(len(name), 200)] + "." + hex.EncodeToString(sum[:8])
+}
+
+// Run implements flow.Source.
+func (s *source) Run(ctx context.Context, in flow.Intake) error {
+	opts, err := s.groupOptions()
+	if err != nil {
+		return err
+	}
+	s.in = in
+	s.reading, s.stop = context.WithCancel(ctx)
+	defer s.stop()
+	client, err := kgo.NewClient(append(opts, kgo.WithContext(context.WithoutCancel(ctx)))...)
+	if err != nil {
+		return flow.Errorf(flow.ConfigError, flow.CodeInvalidName, "kafka: %w", err)
+	}
+	s.mu.Lock()
+	s.client = client
+	s.mu.Unlock()
+	s.ended.Go(s.commitNowAndThen)
+	err = s.poll()
+	s.stop()
+	s.waitForPushers()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.refusal != nil {
+		return s.refusal
+	}
+	return err
+}
+
+// poll reads until the source is to end. It never waits for the pipeline.
+func (s *source) poll() error {
+	for s.reading.Err() == nil {
+		fetches := s.client.PollRecords(s.reading, 16*s.batchRecords)
+		err := s.fetchErrors(fetches)
+		pause := map[string][]int32{}
+		fetches.EachPartition(func(f kgo.FetchTopicPartition) {
+			if len(f.Records) == 0 {
+				return
+			}
+			if p := s.partition(f.Topic, f.Partition); p != nil && p.take(f.Records) {
+				pause[f.Topic] = append(pause[f.Topic], f.Partition)
+			}
+		})
+		if len(pause) > 0 {
+			s.client.PauseFetchPartitions(pause)
+			s.unpauseEmptied(pause)
+		}
+		s.client.AllowRebalance()
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// unpauseEmptied resumes what was emptied between the decision to pause and the pause.
+func (s *source) unpauseEmptied(paused map[string][]int32) {
+	for topic, numbers := range paused {
+		for _, n := range numbers {
+			p := s.partition(topic, n)
+			p.mu.Lock()
+			paused := p.paused
+			p.mu.Unlock()
+			if !paused {
+				s.client.ResumeFetchPartitions(map[string][]int32{topic: {n}})
+			}
+		}
+	}
+}
+
+// fetchErrors logs what the client rides out, and returns what it cannot.
+func (s *source) fetchErrors(fetches kgo.Fetches) (fatal error) {
+	fetches.EachError(func(topic string, partition int32, err error) {
+		var loss *kgo.ErrDataLoss
+		switch {
+		case errors.Is(err, context.Canceled), errors.Is(err, kgo.ErrClientClosed):
+		case errors.As(err, &loss):
+			s.host.Logger().Error("records are gone from the topic that were never read", "topic", topic, "partition", partition, "error", err)
+		case errors.Is(err, kerr.FencedInstanceID):
+			fatal = flow.Errorf(flow.ConfigError, flow.CodeRefused,
+				"group %q has another member with this instance, pipeline and source name: give each process its own --instance: %w",
+				s.cfg.Group, err)
+		default:
+			s.host.Logger().Warn("fetch failed; it is tried again", "topic", topic, "partition", partition, "error", err)
+			s.nap()
+		}
+	})
+	return fatal
+}
+
+// nap keeps an error that comes back at once from filling the log.
+func (s *source) nap() {
+	select {
+	case <-time.After(250 * time.Millisecond):
+	case <-s.reading.Done():
+	}
+}
+
+func (s *source) partition(topic string, number int32) *partition {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.partitions[topic][number]
+}
+
+// refused ends Run with the error of a Push.
+func (s *source) refused(err error) {
+	s.mu.Lock()
+	if s.refusal == nil && s.reading.Err() == nil {
+		s.refusal = err
+	}
+	s.mu.Unlock()
+	s.stop()
+}
+
+func (s *source) waitForPushers() {
+	for _, p := range s.all() {
+		<-p.ended
+	}
+}
+
+func (s *source) all() []*partition {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var all []*partition
+	for _, byNumber := range s.partitions {
+		for _, p := range byNumber {
+			all = append(all, p)
+		}
+	}
+	return all
+}
+
+// Settle implements flow.Source.
+func (s *source) Settle(b *flow.Batch) {
+	f, ok := b.Memory.(*flight)
+	if !ok {
+		return
+	}
+	if f.partition.settle(f) {
+		select {
+		case s.dirty <- struct{}{}:
+		default:
+		}
+	}
+}
+
+func (s *source) newFlight(n int) *flight {
+	f, _ := s.flights.Get().(*flight)
+	if cap(f.batch.Records) < n {
+		f.batch.Records, f.epochs = make([]flow.Record, n), make([]int32, n)
+	}
+	f.batch.Records, f.epochs, f.batch.Memory = f.batch.Records[:n], f.epochs[:n], f
+	f.back, f.prefix = false, 0
+	return f
+}
+
+func (s *source) release(f *flight) {
+	clear(f.batch.Records)
+	f.partition, f.batch.Lane = nil, nil
+	s.flights.Put(f)
+}
+
+// Close implements flow.Source.
+func (s *source) Close(ctx context.Context) (err error) {
+	s.closed.Do(func() {
+		close(s.closing)
+		s.ended.Wait()
+		s.mu.Lock()
+		client := s.client
+		s.mu.Unlock()
+		if client == nil {
+			return
+		}
+		if err = s.commit(ctx, s.all()); err != nil {
+			err = fmt.Errorf("commit of group %q at the end: %w", s.cfg.Group, err)
+		}
+		client.CloseAllowingRebalance()
+	})
+	return err
+}
