@@ -145,8 +145,11 @@ func TestProgramsMayRunConcurrently(t *testing.T) {
 		t.Fatal(problems)
 	}
 	var group sync.WaitGroup
-	for range 8 {
-		m := message(s, sample)
+	messages := make([]*flow.Message, 8)
+	for i := range messages {
+		messages[i] = message(s, sample)
+	}
+	for _, m := range messages {
 		group.Go(func() {
 			for range 200 {
 				if v, err := p.Eval(m); err != nil || v.Int() != 52 {
