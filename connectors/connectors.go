@@ -1,5 +1,5 @@
-// Package connectors lists the technologies that a pipeline file may name. Each has a folder of its own; a main that wants more appends
-// to the list.
+// Package connectors lists the technologies that a pipeline file may name. Each has a folder of its own; a main that wants more, or
+// fewer, makes its own list.
 package connectors
 
 import (
@@ -7,18 +7,19 @@ import (
 
 	"github.com/millstream/millstream/connectors/drop"
 	"github.com/millstream/millstream/connectors/generate"
+	"github.com/millstream/millstream/connectors/kafka"
 	"github.com/millstream/millstream/connectors/memory"
 	"github.com/millstream/millstream/connectors/stdio"
 	"github.com/millstream/millstream/pipelines/config"
 )
 
-// Types are all connectors, in the order in which lists and the reference show them. Pipelines that are compiled with the same list share
-// the two streams and the topics of memory.
+// Types are all connectors. stdin and stdout are the process's own, or a test's. Memory topics are shared by all programs that are
+// compiled against one list.
 func Types(stdin io.Reader, stdout io.Writer) []config.ConnectorType {
-	types := stdio.Types(stdin, stdout)
-	return append(types,
+	return append(stdio.Types(stdin, stdout),
 		generate.Type(),
 		drop.Type(),
 		memory.Type(memory.NewHub()),
+		kafka.Type(),
 	)
 }
