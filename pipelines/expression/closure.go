@@ -268,6 +268,9 @@ func binaryClosure(s *site, l, right closure, rightNode ast.Node) closure {
 	fast := fastOf(s)
 	if x, ok := constantOf(rightNode); ok {
 		b := value.Unbox(x)
+		if b.IsNumber() && s.op >= opAdd && s.op <= opPower {
+			return numberClosure(s, l, b)
+		}
 		return func(r *run) (value.Value, error) {
 			a, err := l(r)
 			if err != nil {
@@ -292,6 +295,34 @@ func binaryClosure(s *site, l, right closure, rightNode ast.Node) closure {
 			return v, nil
 		}
 		return boxed(r.binary(s, a.Box(), b.Box()))
+	}
+}
+
+// numberClosure is arithmetic with a literal on the right.
+func numberClosure(s *site, l closure, b value.Value) closure {
+	op, right, whole := s.op, b.Box(), b.Kind() == value.KindInt
+	y, _ := number(b)
+	n := int(b.Int())
+	return func(r *run) (value.Value, error) {
+		a, err := l(r)
+		if err != nil {
+			return a, err
+		}
+		switch a.Kind() {
+		case value.KindFloat:
+			if f, err := floats(op, a.Float(), y); err == nil {
+				return value.Float(f), nil
+			}
+		case value.KindInt:
+			if whole && op != opDivide && op != opPower {
+				if i, err := checked(op, int(a.Int()), n); err == nil {
+					return value.Int(int64(i)), nil
+				}
+			} else if f, err := floats(op, float64(a.Int()), y); err == nil {
+				return value.Float(f), nil
+			}
+		}
+		return boxed(r.binary(s, a.Box(), right))
 	}
 }
 

@@ -146,6 +146,7 @@ func quickText(s *site, slot document.Slot, k string) quick {
 }
 
 func quickInt(op operator, slot document.Slot, k int) quick {
+	exact, f := k > -1<<53 && k < 1<<53, float64(k)
 	return func(m *flow.Message) answer {
 		v, err := m.Body.Get(slot)
 		if err != nil {
@@ -155,6 +156,9 @@ func quickInt(op operator, slot document.Slot, k int) quick {
 		case value.KindInt:
 			return compared(op, order(int(v.Int()), k))
 		case value.KindFloat:
+			if exact {
+				return compared(op, order(v.Float(), f))
+			}
 			return compared(op, compareFloatInt(v.Float(), k))
 		}
 		return unsure
