@@ -3,7 +3,7 @@ package pipelines
 import (
 	"fmt"
 	"path/filepath"
-	"strings"
+	"slices"
 
 	"github.com/millstream/millstream/flow"
 	"github.com/millstream/millstream/flow/document"
@@ -16,17 +16,13 @@ import (
 // build compiles all parts, in an order in which each comes after what it reads, and joins them.
 func (l *loader) build() {
 	l.prog.Limits = flow.Limits{
-		MaxMessage: int64(l.file.Limits.MaxMessage), InFlight: l.file.Limits.InFlight,
+		MaxMessage: int64(l.file.Limits.MaxMessage), InFlight: int(l.file.Limits.InFlight),
 		InFlightBytes: int64(l.file.Limits.InFlightBytes),
 	}
 	l.prog.Order = map[string]Order{"source": BySource, "none": Unordered}[l.file.Order]
 	l.prog.Paths = document.NewPaths()
 	l.makeRoom()
-	g, _ := l.graph()
-	order, ok := g.Order()
-	if !ok {
-		return // the cycle is a finding; what hangs on it would only add to it
-	}
+	order := l.buildOrder()
 	formats := l.formats(order)
 	for _, n := range order {
 		p := l.parts[n]
@@ -39,14 +35,57 @@ func (l *loader) build() {
 			l.buildSink(p, formats[n])
 		}
 	}
+	l.checkExclusive()
+	l.checkPorts()
+	l.checkUse()
 	if l.findings.HasErrors() {
-		l.checkUse()
 		return
 	}
 	l.connect()
 	l.applyPolicies()
-	l.checkUse()
 	l.prog.Paths.Freeze()
+}
+
+// buildOrder puts each part behind all that it reads; parts in or behind a cycle, which is a finding, come last.
+func (l *loader) buildOrder() []int {
+	order, ok := l.graph(nil).Order()
+	if ok {
+		return order
+	}
+	there := make([]bool, len(l.parts))
+	for _, n := range order {
+		there[n] = true
+	}
+	for n := range l.parts {
+		if !there[n] {
+			order = append(order, n)
+		}
+	}
+	return order
+}
+
+// checkExclusive reports two parts that want something which only one can have.
+func (l *loader) checkExclusive() {
+	taken := map[string]*part{}
+	for _, p := range l.parts {
+		what := ""
+		switch p.kind {
+		case sourcePart:
+			what = l.prog.Sources[p.index].Traits.Exclusive
+		case sinkPart:
+			what = l.prog.Sinks[p.index].Traits.Exclusive
+		case nodePart:
+		}
+		if what == "" {
+			continue
+		}
+		if first, ok := taken[what]; ok {
+			l.findings.Add(p.key.Whole(diag.ConflictingKey, fmt.Sprintf("%s has been taken by the %s %q, and only one can have it", what, first.kind, first.name),
+				"leave one of the two out"))
+			continue
+		}
+		taken[what] = p
+	}
 }
 
 func (l *loader) makeRoom() {
@@ -63,10 +102,6 @@ func (l *loader) makeRoom() {
 
 // formats says how body reads at each part: as its sources decode it, where all agree; as JSON otherwise.
 func (l *loader) formats(order []int) []document.Format {
-	number := map[*part]int{}
-	for i, p := range l.parts {
-		number[p] = i
-	}
 	formats := make([]document.Format, len(l.parts))
 	for _, n := range order {
 		p := l.parts[n]
@@ -75,7 +110,7 @@ func (l *loader) formats(order []int) []document.Format {
 			continue
 		}
 		for i, r := range p.from {
-			f := formats[number[r.target]]
+			f := formats[r.target.number]
 			if i > 0 && f != formats[n] {
 				f = document.JSON
 			}
@@ -92,21 +127,29 @@ func (l *loader) format(c *codec) document.Format {
 	if c == nil || len(c.names) == 0 {
 		return document.JSON
 	}
-	f := document.JSON
+	f, first := document.JSON, ""
 	for _, name := range c.names {
 		known, ok := formatNames[name.Text]
-		if !ok {
-			l.findings.Add(name.Whole(diag.UnknownName, fmt.Sprintf("unknown codec %q", name.Text), "codecs: json, text, bytes"))
-			continue
+		switch {
+		case slices.Contains(laterCodecs, name.Text):
+			l.findings.Add(name.Whole(diag.NotAvailable, fmt.Sprintf("the codec %s is not available yet", name.Text), "codecs: json, text, bytes"))
+		case !ok:
+			hint := "codecs: json, text, bytes"
+			if near := didYouMean(name.Text, []string{"json", "text", "bytes"}); near != "" {
+				hint = near
+			}
+			l.findings.Add(name.Whole(diag.UnknownName, fmt.Sprintf("unknown codec %q", name.Text), hint))
+		case first != "":
+			l.findings.Add(name.Whole(diag.ConflictingKey, fmt.Sprintf("a body has one format, and this one is %s already", first), "name one of json, text, bytes"))
+		default:
+			f, first = known, name.Text
 		}
-		f = known
-	}
-	if len(c.names) > 1 {
-		at := c.names[1]
-		l.findings.Add(at.Whole(diag.ConflictingKey, "two formats in one list", "name one of json, text, bytes"))
 	}
 	return f
 }
+
+// laterCodecs are in the language and not built yet.
+var laterCodecs = []string{"gzip", "zstd", "snappy", "base64", "csv", "avro", "protobuf", "msgpack", "cbor"}
 
 func (l *loader) builder(p *part, v *yamldoc.Value, name string, f document.Format) *config.Builder {
 	return &config.Builder{
@@ -156,6 +199,9 @@ func (l *loader) buildNode(p *part, f document.Format) {
 		}
 		s.node = len(l.prog.Nodes)
 		l.prog.Nodes = append(l.prog.Nodes, n)
+		if s == p.steps[len(p.steps)-1] {
+			p.built, p.ports = true, built.Ports
+		}
 	}
 	p.last = len(l.prog.Nodes) - 1
 }
@@ -175,7 +221,7 @@ func (l *loader) buildSink(p *part, f document.Format) {
 	}
 }
 
-// connect turns references into edges, in the order of the file.
+// connect turns references into edges, in the order of the file. All references have been checked.
 func (l *loader) connect() {
 	for _, p := range l.parts {
 		for i := p.first; p.kind == nodePart && i < p.last; i++ {
@@ -183,74 +229,31 @@ func (l *loader) connect() {
 		}
 	}
 	for _, p := range l.parts {
-		to := Edge{Sink: p.kind == sinkPart, Index: p.index}
-		if p.kind == nodePart {
-			to.Index = p.first
-		}
 		for _, r := range p.from {
 			if !r.errors {
-				l.connectRef(r, to)
-			}
-		}
-	}
-	for i := range l.prog.Nodes {
-		n := &l.prog.Nodes[i]
-		for port, name := range n.PortNames {
-			if len(n.Ports[port]) == 0 {
-				l.unreadCase(n, name)
+				l.connectRef(r, p.entry())
 			}
 		}
 	}
 }
 
+// entry is the edge that leads into a node or sink.
+func (p *part) entry() Edge {
+	if p.kind == nodePart {
+		return Edge{Index: p.first}
+	}
+	return Edge{Sink: true, Index: p.index}
+}
+
 func (l *loader) connectRef(r *ref, to Edge) {
 	if r.target.kind == sourcePart {
-		if r.port != "" {
-			l.findings.Add(r.at.Whole(diag.UnknownName, fmt.Sprintf("%q is a source and has no cases", r.target.name), "write from: "+r.target.name))
-			return
-		}
 		s := &l.prog.Sources[r.target.index]
 		s.Out = append(s.Out, to)
 		return
 	}
 	n := &l.prog.Nodes[r.target.last]
-	if len(n.PortNames) == 0 {
-		if r.port != "" {
-			l.findings.Add(r.at.Whole(diag.UnknownName, fmt.Sprintf("%q has no cases", r.target.name), "write from: "+r.target.name))
-			return
-		}
-		n.Ports[0] = append(n.Ports[0], to)
-		return
-	}
-	for i, name := range n.PortNames {
-		if name == r.port {
-			n.Ports[i] = append(n.Ports[i], to)
-			return
-		}
-	}
-	cases := make([]string, len(n.PortNames))
-	for i, name := range n.PortNames {
-		cases[i] = r.target.name + "." + name
-	}
-	if r.port == "" {
-		l.findings.Add(r.at.Whole(diag.MissingCase, fmt.Sprintf("%q is a router; say which case", r.target.name), "write one of "+strings.Join(cases, ", ")))
-		return
-	}
-	hint := didYouMean(r.at.Text, cases)
-	if hint == "" {
-		hint = "cases: " + strings.Join(cases, ", ")
-	}
-	l.findings.Add(r.at.Whole(diag.UnknownName, fmt.Sprintf("router %q has no case %q", r.target.name, r.port), hint))
-}
-
-func (l *loader) unreadCase(n *Node, name string) {
-	p := l.byName[n.Owner]
-	at := p.key
-	if verb, ok := p.value.Lookup(n.Verb); ok {
-		at = keyOf(verb, name)
-	}
-	l.findings.Add(at.Whole(diag.UnusedNode, fmt.Sprintf("nothing reads case %q of router %q", name, p.name),
-		fmt.Sprintf("let a sink read it with from: %s.%s; a drop sink loses its messages on purpose", p.name, name)))
+	port := max(0, slices.Index(n.PortNames, r.port))
+	n.Ports[port] = append(n.Ports[port], to)
 }
 
 // applyPolicies gives every part its on_error: the nearest one, whole.
@@ -260,16 +263,18 @@ func (l *loader) applyPolicies() {
 		case sourcePart:
 			s := &l.prog.Sources[p.index]
 			s.OnError = l.policy(l.file.OnError)
+			l.nothingAfter(&s.OnError, true, nil)
 			s.Errors = l.errorEdges(&s.OnError, p.erring)
 		case nodePart:
 			for _, st := range p.steps {
 				n := &l.prog.Nodes[st.node]
 				n.OnError = l.policy(nearest(st.onError, p.onError, l.file.OnError))
 				l.nothingAfter(&n.OnError, len(n.PortNames) > 0, nearest(st.onError, p.onError))
-				n.Errors = l.errorEdges(&n.OnError, st.erring)
-				if len(st.erring) == 0 {
-					n.Errors = l.errorEdges(&n.OnError, p.erring)
+				readers := st.erring
+				if len(readers) == 0 && (st.onError == nil || len(p.steps) == 1) {
+					readers = p.erring // a step's own on_error counts whole, and is nearer
 				}
+				n.Errors = l.errorEdges(&n.OnError, readers)
 			}
 		case sinkPart:
 			s := &l.prog.Sinks[p.index]
@@ -309,11 +314,7 @@ func (l *loader) nothingAfter(p *Policy, nothing bool, own *onError) {
 func (l *loader) errorEdges(p *Policy, readers []*part) []Edge {
 	edges := make([]Edge, 0, len(readers))
 	for _, r := range readers {
-		e := Edge{Sink: r.kind == sinkPart, Index: r.index}
-		if r.kind == nodePart {
-			e.Index = r.first
-		}
-		edges = append(edges, e)
+		edges = append(edges, r.entry())
 	}
 	if len(edges) > 0 {
 		p.Then = ThenErrors

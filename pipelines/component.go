@@ -12,7 +12,7 @@ import (
 // connection is a named set of connector options.
 type connection struct {
 	key       yamldoc.Scalar
-	connector string
+	connector string // "" when it has a finding
 	options   *yamldoc.Value
 	used      bool
 }
@@ -29,10 +29,12 @@ func (l *loader) loadConnections() {
 	}
 	for _, e := range v.Entries() {
 		l.checkName(e.Key, "a connection")
-		name, options, _, ok := l.splitConnector(e.Value, nil, "connection")
-		if ok {
-			l.connections[e.Key.Text] = &connection{key: e.Key, connector: name, options: options}
+		name, options, rest, _ := l.splitConnector(e.Value, nil, "connection")
+		for _, extra := range rest.Entries() {
+			l.findings.Add(extra.Key.Whole(diag.UnknownKey, fmt.Sprintf("unknown key %q in %s", extra.Key.Text, e.Key.Text),
+				"a connection holds a connector with its options, and nothing else"))
 		}
+		l.connections[e.Key.Text] = &connection{key: e.Key, connector: name, options: options}
 	}
 }
 
@@ -52,15 +54,21 @@ type sinkCommon struct {
 
 func (l *loader) sourcePart(name string, v *yamldoc.Value) *part {
 	p := &part{kind: sourcePart, name: name, key: place(v), value: v}
+	defer l.tolerate()()
 	var common sourceCommon
-	connector, options, rest, ok := l.splitConnector(v, yamldoc.KnownKeys(common), "source")
+	known := yamldoc.KnownKeys(common)
+	connector, options, rest, ok := l.splitConnector(v, known, "source")
+	if rest.Kind() == yamldoc.KindMapping {
+		yamldoc.Decode(rest, &common, l.context)
+	}
+	defer l.context.Enter(v, known...)()
 	if !ok {
 		return p
 	}
-	yamldoc.Decode(rest, &common, l.context)
 	p.connector, p.codec = connector, common.Decode
 	if common.Schema != nil {
-		common.Schema.Finding(l.findings, diag.NotAvailable, "schema is not available yet", "leave it out")
+		key := place(common.Schema)
+		l.findings.Add(key.Whole(diag.NotAvailable, "schema is not available yet", "leave it out"))
 	}
 	t, _ := l.opts.Registry.Connector(connector)
 	if t.NewSource == nil {
@@ -74,14 +82,22 @@ func (l *loader) sourcePart(name string, v *yamldoc.Value) *part {
 
 func (l *loader) sinkPart(name string, v *yamldoc.Value) *part {
 	p := &part{kind: sinkPart, name: name, key: place(v), value: v}
+	defer l.tolerate()()
 	var common sinkCommon
-	connector, options, rest, ok := l.splitConnector(v, yamldoc.KnownKeys(common), "sink")
+	known := yamldoc.KnownKeys(common)
+	connector, options, rest, ok := l.splitConnector(v, known, "sink")
+	if rest.Kind() == yamldoc.KindMapping {
+		yamldoc.Decode(rest, &common, l.context)
+	}
+	defer l.context.Enter(v, known...)()
+	p.connector, p.codec, p.optional, p.onError = connector, common.Encode, common.Optional, common.OnError
+	p.from, p.reading = l.refs(common.From), common.From != nil || v.Kind() != yamldoc.KindMapping
+	if misspelled(rest, "from", known) && common.From == nil {
+		p.reading, l.lost = true, true
+	}
 	if !ok {
 		return p
 	}
-	yamldoc.Decode(rest, &common, l.context)
-	p.connector, p.codec, p.optional, p.onError = connector, common.Encode, common.Optional, common.OnError
-	p.from = l.refs(common.From)
 	t, _ := l.opts.Registry.Connector(connector)
 	if t.NewSink == nil {
 		l.wrongSide(v, connector, "sink")
@@ -90,6 +106,12 @@ func (l *loader) sinkPart(name string, v *yamldoc.Value) *part {
 	p.sink = t.NewSink()
 	p.settings = l.decodeSettings(connector, options, p.sink)
 	return p
+}
+
+// tolerate lets undefined variables pass in what a test replaces, until it is called back.
+func (l *loader) tolerate() (restore func()) {
+	l.context.AllowUndefined = l.opts.ForTest
+	return func() { l.context.AllowUndefined = false }
 }
 
 func (l *loader) wrongSide(v *yamldoc.Value, connector, side string) {
@@ -120,15 +142,17 @@ func (l *loader) connectorNames(side string) []string {
 	return names
 }
 
-// splitConnector finds the one key of v that is a connector; rest is v without it.
+// splitConnector finds the one key of v that is a connector; rest is v without it. When there is a finding, ok is false, and rest holds
+// only the keys that a source or sink has in common with others.
 func (l *loader) splitConnector(v *yamldoc.Value, common []string, side string) (name string, options, rest *yamldoc.Value, ok bool) {
-	if v.Broken() {
-		return "", nil, nil, false
+	if v.Kind() != yamldoc.KindMapping || v.Broken() {
+		l.lost = true
+		l.context.WrongType(v, "a mapping with a connector, such as "+map[string]string{
+			"source": "{ stdin: {} }", "sink": "{ stdout: {} }", "connection": "{ kafka: { brokers: […] } }",
+		}[side])
+		return "", nil, v, false
 	}
-	if v.Kind() != yamldoc.KindMapping {
-		l.context.WrongType(v, "a mapping with a connector, such as { stdin: {} }")
-		return "", nil, nil, false
-	}
+	rest = v.Without(func(k string) bool { return !slices.Contains(common, k) })
 	var found []yamldoc.Entry
 	for _, e := range v.Entries() {
 		if _, known := l.opts.Registry.Connector(e.Key.Text); known {
@@ -138,14 +162,14 @@ func (l *loader) splitConnector(v *yamldoc.Value, common []string, side string) 
 	switch len(found) {
 	case 0:
 		l.noConnector(v, common, side)
-		return "", nil, nil, false
+		return "", nil, rest, false
 	case 1:
 		name = found[0].Key.Text
 		return name, found[0].Value, v.Without(func(k string) bool { return k == name }), true
 	}
 	l.findings.Add(found[1].Key.Whole(diag.ConflictingKey, fmt.Sprintf("a %s has one connector, and this one has %s already", side,
 		found[0].Key.Text), "write a second "+side))
-	return "", nil, nil, false
+	return "", nil, rest, false
 }
 
 // noConnector names the key that was probably meant as the connector.
@@ -162,6 +186,9 @@ func (l *loader) noConnector(v *yamldoc.Value, common []string, side string) {
 		l.findings.Add(e.Key.Whole(diag.UnknownName, fmt.Sprintf("unknown connector %q", e.Key.Text), hint))
 		return
 	}
+	if l.damaged {
+		return
+	}
 	at := place(v)
 	l.findings.Add(at.Whole(diag.MissingKey, "the "+side+" has no connector", "write one of "+strings.Join(names, ", ")))
 }
@@ -170,6 +197,10 @@ func (l *loader) noConnector(v *yamldoc.Value, common []string, side string) {
 func (l *loader) decodeSettings(connector string, options *yamldoc.Value, into any) *yamldoc.Value {
 	options = options.OrMapping()
 	if use, ok := options.Lookup("use"); ok {
+		if use.Kind() != yamldoc.KindScalar {
+			l.context.WrongType(use, "the name of a connection")
+			return options
+		}
 		merged, ok := l.useConnection(connector, use.Scalar(), options.Without(func(k string) bool { return k == "use" }))
 		if !ok {
 			return options
@@ -183,27 +214,44 @@ func (l *loader) decodeSettings(connector string, options *yamldoc.Value, into a
 func (l *loader) useConnection(connector string, name yamldoc.Scalar, own *yamldoc.Value) (*yamldoc.Value, bool) {
 	c, ok := l.connections[name.Text]
 	if !ok {
-		hint := didYouMean(name.Text, keysOf(l.connections))
-		if hint == "" {
-			hint = "define it under connections:"
-		}
-		l.findings.Add(name.Whole(diag.UnknownName, fmt.Sprintf("unknown connection %q", name.Text), hint))
+		l.unknownConnection(name)
 		return nil, false
 	}
 	c.used = true
-	if c.connector != connector {
-		l.findings.Add(name.Whole(diag.BadValue, fmt.Sprintf("connection %q is for %s, not for %s", name.Text, c.connector, connector), ""))
+	switch c.connector {
+	case connector:
+	case "":
+		return nil, false
+	default:
+		l.findings.Add(name.Whole(diag.BadValue, fmt.Sprintf("connection %q is for %s, not for %s", name.Text, c.connector, connector),
+			"define one for "+connector+" under connections:"))
 		return nil, false
 	}
 	base := c.options.OrMapping()
+	before := l.findings.ErrorCount()
 	for _, e := range own.Entries() {
 		if _, twice := base.Lookup(e.Key.Text); twice {
 			l.findings.Add(e.Key.Whole(diag.ConflictingKey, fmt.Sprintf("%s is given here and in connection %q", e.Key.Text, name.Text),
 				"leave it out in one of the two places"))
-			return nil, false
 		}
 	}
+	if l.findings.ErrorCount() > before {
+		return nil, false
+	}
 	return own.Over(base), true
+}
+
+func (l *loader) unknownConnection(name yamldoc.Scalar) {
+	hint := "define it under connections:"
+	if near := diag.Suggest(name.Text, keysOf(l.connections)); near != "" {
+		hint = fmt.Sprintf("did you mean %q?", near)
+		l.connections[near].used = true
+	} else {
+		for _, c := range l.connections {
+			c.used = true // it may be any of them that was meant
+		}
+	}
+	l.findings.Add(name.Whole(diag.UnknownName, fmt.Sprintf("unknown connection %q", name.Text), hint))
 }
 
 // codec is the value of decode and encode: one name or a list.

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 
 	"github.com/millstream/millstream/pipelines/config"
@@ -17,8 +18,10 @@ type Options struct {
 	Registry *config.Registry
 	// Env gives the values of ${NAME}; nil knows none.
 	Env yamldoc.Env
-	// Vars override entries of the file's vars, from --set.
-	Vars map[string]string
+	// Vars override entries of the file's vars, from --set. A name that the file has not is a finding, unless VarSeen is set: then that
+	// is told the names that it has, and whoever compiles several files sees which no file has.
+	Vars    map[string]string
+	VarSeen func(name string)
 	// ForTest lets undefined variables pass: sources and sinks are replaced.
 	ForTest bool
 }
@@ -50,9 +53,10 @@ func Compile(path string, src []byte, opts Options) (*Program, *diag.List) {
 	}
 	l := &loader{opts: opts, findings: findings, path: path}
 	l.context = &yamldoc.Context{
-		Findings: findings, Env: opts.Env, AllowUndefined: opts.ForTest,
+		Findings: findings, Env: opts.Env,
 		ReadFile: func(name string) (string, error) { return readSecret(filepath.Dir(path), name) },
 	}
+	l.damaged = findings.HasErrors()
 	prog := l.program(doc.Root())
 	if findings.HasErrors() {
 		return nil, findings
@@ -81,12 +85,20 @@ type loader struct {
 	connections map[string]*connection
 	parts       []*part
 	byName      map[string]*part
+	count       map[partKind]int
 	prog        *Program
+
+	// damaged: YAML errors left parts of the document out, so that what is missing or unused may be there after all.
+	damaged bool
+	// lost: a reference leads nowhere, so that what nothing reads may have been meant by it.
+	lost bool
+	// sound: nothing but the tests can have a finding.
+	sound bool
 }
 
 // file is the top of a document, with what is decoded later as it stands.
 type file struct {
-	Millstream  string             `yaml:"millstream,raw" oneof:"1"`
+	Millstream  *yamldoc.Scalar    `yaml:"millstream"`
 	Name        yamldoc.Scalar     `yaml:"name"`
 	Description string             `yaml:"description,raw"`
 	Vars        *yamldoc.Value     `yaml:"vars"`
@@ -112,9 +124,35 @@ type envDecl struct {
 }
 
 type limits struct {
-	MaxMessage    config.Size `yaml:"max_message" default:"1MiB"`
-	InFlight      int         `yaml:"in_flight" default:"4096"`
-	InFlightBytes config.Size `yaml:"in_flight_bytes" default:"32MiB"`
+	MaxMessage    someBytes `yaml:"max_message" default:"1MiB"`
+	InFlight      some      `yaml:"in_flight" default:"4096"`
+	InFlightBytes someBytes `yaml:"in_flight_bytes" default:"32MiB"`
+}
+
+// some is a number of things, and not none.
+type some int
+
+// UnmarshalText reads the number.
+func (n *some) UnmarshalText(text []byte) error {
+	v, err := strconv.ParseInt(string(text), 10, 32)
+	if err != nil || v < 1 {
+		return fmt.Errorf("must be a whole number from 1 on")
+	}
+	*n = some(v)
+	return nil
+}
+
+// someBytes is a size, and not none.
+type someBytes int64
+
+// UnmarshalText reads the size.
+func (n *someBytes) UnmarshalText(text []byte) error {
+	var s config.Size
+	if err := s.UnmarshalText(text); err != nil || s < 1 {
+		return fmt.Errorf("must be a size from 1 byte on, such as 64KiB, 1MiB or 1500")
+	}
+	*n = someBytes(s)
+	return nil
 }
 
 func (l *loader) program(root *yamldoc.Value) *Program {
@@ -124,9 +162,9 @@ func (l *loader) program(root *yamldoc.Value) *Program {
 	}
 	top := root.Without(func(key string) bool { return strings.HasPrefix(key, "x-") })
 	l.declareSecrets(top)
-	l.file.Limits = limits{}
 	yamldoc.Decode(top, &l.file, l.context)
-	l.prog = &Program{Path: l.path, Description: l.file.Description}
+	defer l.context.Enter(top, yamldoc.KnownKeys(l.file)...)()
+	l.prog = &Program{Path: l.path, Description: l.file.Description, name: l.file.Name}
 	l.checkTop(top)
 	l.loadVars()
 	l.loadConnections()
@@ -174,29 +212,43 @@ func (l *loader) checkName(s yamldoc.Scalar, what string) bool {
 func (l *loader) checkTop(top *yamldoc.Value) {
 	f := &l.file
 	l.prog.Name = f.Name.Text
-	if _, ok := top.Lookup("name"); !ok {
-		top.Finding(l.findings, diag.MissingKey, "the pipeline has no name", "write name: at the top; state, metrics and reload go by it")
-	} else if f.Name.Text != "" && !strings.Contains(f.Name.Text, "${") {
-		l.checkName(f.Name, "a pipeline")
-	} else if f.Name.Text != "" {
+	switch v, written := top.Lookup("name"); {
+	case !written:
+		l.missing(top, "name", "the pipeline has no name", "write name: at the top; state, metrics and reload go by it")
+	case v.Broken() || v.Kind() != yamldoc.KindScalar:
+	case strings.Contains(f.Name.Text, "${"):
 		l.findings.Add(f.Name.Whole(diag.VariableNotAllowed, "a name cannot hold a variable", "write the name itself"))
+	default:
+		l.checkName(f.Name, "a pipeline")
 	}
-	if d := f.Delivery; d != nil {
+	if d := f.Delivery; d != nil && !d.Broken() {
 		l.checkDelivery(d)
 	}
 	if f.Tables != nil {
-		f.Tables.Finding(l.findings, diag.NotAvailable, "tables are not available yet", "put small tables under vars: and read them as vars.name[key]")
+		key := place(f.Tables)
+		l.findings.Add(key.Whole(diag.NotAvailable, "tables are not available yet", "put small tables under vars: and read them as vars.name[key]"))
 	}
-	for name, n := range map[string]int64{
-		"max_message": int64(f.Limits.MaxMessage), "in_flight": int64(f.Limits.InFlight), "in_flight_bytes": int64(f.Limits.InFlightBytes),
-	} {
-		if v, ok := lookup(top, "limits", name); ok && n < 1 && !v.Broken() {
-			v.Finding(l.findings, diag.BadValue, name+" must be at least 1", "")
-		}
+	if v := f.Millstream; v != nil && v.Text != "1" {
+		l.findings.Add(v.Whole(diag.BadValue, fmt.Sprintf("version %q of the language is not known here", v.Text), "write millstream: 1, or leave it out"))
 	}
 }
 
+// missing reports a key that the top of the file must have, unless a misspelled one has been reported, or the key may have been lost.
+func (l *loader) missing(top *yamldoc.Value, key, message, hint string) {
+	if l.damaged {
+		return
+	}
+	if misspelled(top, key, yamldoc.KnownKeys(l.file)) {
+		return
+	}
+	top.Finding(l.findings, diag.MissingKey, message, hint)
+}
+
 func (l *loader) checkDelivery(d *yamldoc.Value) {
+	if d.Kind() != yamldoc.KindScalar {
+		l.context.WrongType(d, "at_least_once")
+		return
+	}
 	word := d.Scalar()
 	switch word.Text {
 	case "at_least_once":

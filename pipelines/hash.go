@@ -3,68 +3,127 @@ package pipelines
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
+	"fmt"
 	"hash"
 	"io"
+	"regexp"
 	"sort"
 	"strconv"
+	"strings"
 
 	"github.com/millstream/millstream/pipelines/diag"
 	"github.com/millstream/millstream/pipelines/yamldoc"
 )
 
 // hash is over a value's meaning: aliases and merges expanded, variables replaced, keys sorted but where their order counts; comments,
-// layout, notes and tests are not in it.
+// layout, descriptions, notes and tests are not in it. The constants of the file are, where the value can read them.
 func (l *loader) hash(v *yamldoc.Value) string {
 	if v == nil {
 		return ""
 	}
-	h := sha256.New()
 	quiet := *l.context
 	quiet.Findings = &diag.List{} // what is wrong has been said
-	hashValue(h, v, &quiet, true)
-	for _, name := range sortedKeys(l.opts.Vars) {
-		put(h, "set", name, l.opts.Vars[name])
+	h := hasher{Hash: sha256.New(), context: &quiet}
+	h.value(v, false)
+	if h.readsVars {
+		h.constant(l.vars)
 	}
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// orderedVerbs are the mappings whose order counts.
+// hasher writes values so that two of them look alike only when they mean the same.
+type hasher struct {
+	hash.Hash
+	context *yamldoc.Context
+	// readsVars: a text of the value speaks of the constants.
+	readsVars bool
+}
+
+// orderedVerbs are the mappings whose order counts, down to the last level: an object is written in the order of its expressions.
 var orderedVerbs = map[string]bool{"transform": true, "route": true}
 
-// unhashed are keys without meaning for what runs.
-var unhashed = map[string]bool{"tests": true, "note": true, "description": true}
+// noted are the places where a note may stand.
+var noted = regexp.MustCompile(`^(from|to|(to|steps)\[\d+\]|(sources|nodes|sinks)\.[^.\[]+|nodes\.[^.\[]+\.steps\[\d+\])$`)
 
-func hashValue(h hash.Hash, v *yamldoc.Value, c *yamldoc.Context, top bool) {
+// meaningless tells whether a key changes nothing of what runs. The constants are hashed as they are after --set.
+func meaningless(path, key string) bool {
+	switch {
+	case path == "":
+		return key == "tests" || key == "description" || key == "vars" || strings.HasPrefix(key, "x-")
+	case key == "note":
+		return noted.MatchString(path)
+	}
+	return false
+}
+
+func (h *hasher) value(v *yamldoc.Value, ordered bool) {
 	switch v.Kind() {
 	case yamldoc.KindMapping:
-		entries := v.Entries()
-		if key, ok := v.Key(); !ok || !orderedVerbs[key.Text] {
-			sort.SliceStable(entries, func(i, j int) bool { return entries[i].Key.Text < entries[j].Key.Text })
-		}
-		put(h, "{")
-		for _, e := range entries {
-			if unhashed[e.Key.Text] || (top && len(e.Key.Text) > 1 && e.Key.Text[:2] == "x-") {
-				continue
-			}
-			put(h, e.Key.Text)
-			hashValue(h, e.Value, c, false)
-		}
-		put(h, "}")
+		h.mapping(v, ordered)
 	case yamldoc.KindSequence:
 		put(h, "[")
 		for _, item := range v.Items() {
-			hashValue(h, item, c, false)
+			h.value(item, ordered)
 		}
 		put(h, "]")
 	case yamldoc.KindNull:
 		put(h, "null")
 	case yamldoc.KindScalar:
 		text := v.Scalar().Text
-		if t, ok := c.Interpolate(v); ok {
+		h.readsVars = h.readsVars || strings.Contains(text, "vars")
+		if t, ok := h.context.Interpolate(v); ok {
 			text = t.Scalar.Text
 		}
-		// A plain 5 and a quoted "5" differ where literals are read as JSON.
-		put(h, "scalar", strconv.FormatBool(v.Style() == yamldoc.StylePlain || v.Style() == yamldoc.StyleFlow), text)
+		kind := "text"
+		if v.Style() == yamldoc.StylePlain && json.Valid([]byte(text)) {
+			kind = "word" // a plain 5 and a quoted "5" differ where literals are read as JSON
+		}
+		put(h, kind, text)
+	}
+}
+
+func (h *hasher) mapping(v *yamldoc.Value, ordered bool) {
+	if key, ok := v.Key(); ok && orderedVerbs[key.Text] {
+		ordered = true
+	}
+	entries := v.Entries()
+	if !ordered {
+		sort.SliceStable(entries, func(i, j int) bool { return entries[i].Key.Text < entries[j].Key.Text })
+	}
+	path := v.Path()
+	put(h, "{")
+	for _, e := range entries {
+		if path == "" && e.Key.Text == "vars" {
+			h.readsVars = true
+		}
+		if meaningless(path, e.Key.Text) {
+			continue
+		}
+		put(h, e.Key.Text)
+		h.value(e.Value, ordered)
+	}
+	put(h, "}")
+}
+
+// constant writes a JSON literal with its types.
+func (h *hasher) constant(x any) {
+	switch x := x.(type) {
+	case map[string]any:
+		put(h, "{")
+		for _, k := range keysOf(x) {
+			put(h, k)
+			h.constant(x[k])
+		}
+		put(h, "}")
+	case []any:
+		put(h, "[")
+		for _, item := range x {
+			h.constant(item)
+		}
+		put(h, "]")
+	default:
+		put(h, fmt.Sprintf("%T", x), fmt.Sprint(x))
 	}
 }
 
@@ -73,10 +132,4 @@ func put(w io.Writer, texts ...string) {
 	for _, t := range texts {
 		_, _ = io.WriteString(w, strconv.Itoa(len(t))+":"+t)
 	}
-}
-
-func sortedKeys(m map[string]string) []string {
-	ks := keysOf(m)
-	sort.Strings(ks)
-	return ks
 }

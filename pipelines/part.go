@@ -28,7 +28,11 @@ type part struct {
 	// index is its place in the program's sources or sinks.
 	index int
 
+	// number is its place among all parts.
+	number int
+
 	from     []*ref
+	reading  bool // a from was written, whatever became of it
 	onError  *onError
 	letters  bool // named in a then
 	readers  int  // how many parts read it
@@ -44,6 +48,11 @@ type part struct {
 	steps []*step
 	// first and last are the program's nodes of the first and last step.
 	first, last int
+	// built: the last step is compiled, and its ways out are ports. readCases are those that are read, as far as lost is unset.
+	built     bool
+	ports     []string
+	readCases map[string]bool
+	lost      bool
 }
 
 // step is one verb of a node.
@@ -70,7 +79,7 @@ type ref struct {
 
 // collectParts decodes every source, node and sink.
 func (l *loader) collectParts(top *yamldoc.Value) {
-	l.byName = map[string]*part{}
+	l.byName, l.count = map[string]*part{}, map[partKind]int{}
 	f := &l.file
 	linear := f.From != nil || f.Steps != nil || f.To != nil
 	graph := f.Sources != nil || f.Nodes != nil
@@ -91,30 +100,35 @@ func (l *loader) collectParts(top *yamldoc.Value) {
 	case graph || f.Sinks != nil:
 		l.collectGraph(top)
 	default:
-		top.Finding(l.findings, diag.MissingKey, "the pipeline has no source", "write from: and to:, or sources: and sinks:")
+		l.missing(top, "from", "the pipeline has no source", "write from: and to:, or sources: and sinks:")
 	}
 }
 
 func (l *loader) collectLinear(top *yamldoc.Value) {
 	f := &l.file
+	source := &part{kind: sourcePart, name: "from", key: place(top), value: top}
 	if f.From == nil {
-		top.Finding(l.findings, diag.MissingKey, "the pipeline has no source", "write from: with a connector, such as from: { stdin: {} }")
+		l.missing(top, "from", "the pipeline has no source", "write from: with a connector, such as from: { stdin: {} }")
 	} else {
-		l.add(l.sourcePart("from", f.From))
+		source = l.sourcePart("from", f.From)
 	}
-	upstream := "from"
+	l.add(source)
+	upstream := source
 	if f.Steps != nil {
-		if p := l.stepsPart("steps", f.Steps); p != nil {
-			p.from = []*ref{{at: p.key, target: l.byName["from"]}}
-			if len(p.steps) > 0 {
-				l.add(p)
-				upstream = "steps"
-			}
+		p := l.stepsPart("steps", f.Steps)
+		p.from = []*ref{{at: p.key, target: source}}
+		if len(p.steps) > 0 {
+			l.add(p)
+			upstream = p
 		}
 	}
 	switch {
 	case f.To == nil:
-		top.Finding(l.findings, diag.MissingKey, "the pipeline has no sink", "write to: with a connector, such as to: { stdout: {} }")
+		upstream.readers++
+		l.missing(top, "to", "the pipeline has no sink", "write to: with a connector, such as to: { stdout: {} }")
+	case f.To.Kind() == yamldoc.KindSequence && len(f.To.Items()) == 0:
+		upstream.readers++
+		f.To.Finding(l.findings, diag.MissingKey, "the pipeline has no sink", "write one, such as to: { stdout: {} }")
 	case f.To.Kind() == yamldoc.KindSequence:
 		for i, v := range f.To.Items() {
 			name := "to"
@@ -129,27 +143,38 @@ func (l *loader) collectLinear(top *yamldoc.Value) {
 	l.collectNamed(f.Sinks, "a sink", l.sinkPart)
 }
 
-func (l *loader) linearSink(name string, v *yamldoc.Value, upstream string) {
-	p := l.sinkPart(name, v)
+func (l *loader) linearSink(name string, v *yamldoc.Value, upstream *part) {
 	if from, ok := v.Lookup("from"); ok {
 		key, _ := from.Key()
 		l.findings.Add(key.Whole(diag.MisplacedKey, "the sink of a linear pipeline has no from", "it gets what comes out of steps; leave from out"))
+		v = v.Without(func(key string) bool { return key == "from" })
 	}
-	p.from = []*ref{{at: p.key, target: l.byName[upstream]}}
+	p := l.sinkPart(name, v)
+	p.from, p.reading = []*ref{{at: p.key, target: upstream}}, true
 	l.add(p)
 }
 
 func (l *loader) collectGraph(top *yamldoc.Value) {
 	f := &l.file
-	if f.Sources == nil {
-		top.Finding(l.findings, diag.MissingKey, "the pipeline has no sources", "write sources: { name: { connector: {…} } }")
-	}
-	if f.Sinks == nil {
-		top.Finding(l.findings, diag.MissingKey, "the pipeline has no sinks", "write sinks: { name: { from: node, connector: {…} } }")
-	}
+	l.someOf(top, "sources", f.Sources, "write sources: { name: { connector: {…} } }")
+	l.someOf(top, "sinks", f.Sinks, "write sinks: { name: { from: node, connector: {…} } }")
 	l.collectNamed(f.Sources, "a source", l.sourcePart)
 	l.collectNamed(f.Nodes, "a node", l.nodePart)
 	l.collectNamed(f.Sinks, "a sink", l.sinkPart)
+}
+
+// someOf reports a graph without sources or sinks.
+func (l *loader) someOf(top *yamldoc.Value, key string, v *yamldoc.Value, hint string) {
+	switch {
+	case v == nil:
+		l.lost = true
+		l.missing(top, key, "the pipeline has no "+key, hint)
+	case v.Kind() == yamldoc.KindMapping && len(v.Entries()) == 0:
+		l.lost = true
+		if !l.damaged {
+			v.Finding(l.findings, diag.MissingKey, "the pipeline has no "+key, hint)
+		}
+	}
 }
 
 func (l *loader) collectNamed(v *yamldoc.Value, what string, decode func(name string, v *yamldoc.Value) *part) {
@@ -161,31 +186,24 @@ func (l *loader) collectNamed(v *yamldoc.Value, what string, decode func(name st
 		return
 	}
 	for _, e := range v.Entries() {
-		good := l.checkName(e.Key, what)
+		l.checkName(e.Key, what)
 		p := decode(e.Key.Text, e.Value)
-		if p == nil {
-			continue
-		}
 		p.key = e.Key
-		if good || !reservedNames[p.name] {
-			l.add(p)
-		}
+		l.add(p)
 	}
 }
 
-// add registers a part under its name.
+// add registers a part under its name. One whose name is taken is compiled all the same, so that all its findings are found.
 func (l *loader) add(p *part) {
 	if old, taken := l.byName[p.name]; taken {
+		l.lost = true
 		l.findings.Add(p.key.Whole(diag.DuplicateName, fmt.Sprintf("the name %q is taken", p.name),
 			fmt.Sprintf("line %d has a %s of this name; choose another", old.key.Line, old.kind)))
-		return
+	} else {
+		l.byName[p.name] = p
 	}
-	for _, o := range l.parts {
-		if o.kind == p.kind {
-			p.index++
-		}
-	}
-	l.byName[p.name] = p
+	p.number, p.index = len(l.parts), l.count[p.kind]
+	l.count[p.kind]++
 	l.parts = append(l.parts, p)
 }
 

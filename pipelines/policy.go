@@ -14,7 +14,27 @@ import (
 type onError struct {
 	Retry *retry          `yaml:"retry"`
 	Then  *yamldoc.Scalar `yaml:"then"`
+	// letters is the sink that then names.
+	letters *part
 }
+
+// UnmarshalYAMLDoc implements yamldoc.Unmarshaler.
+func (e *onError) UnmarshalYAMLDoc(v *yamldoc.Value, c *yamldoc.Context) {
+	switch v.Kind() {
+	case yamldoc.KindMapping:
+		type plain onError
+		var p plain
+		yamldoc.Decode(v, &p, c)
+		*e = onError(p)
+	case yamldoc.KindScalar:
+		v.Finding(c.Findings, diag.WrongType, "on_error must be a mapping with retry and then", fmt.Sprintf("write { then: %s }", v.Scalar().Text))
+	default:
+		c.WrongType(v, "a mapping with retry and then")
+	}
+}
+
+// KnownKeys implements yamldoc.KeyKnower.
+func (e *onError) KnownKeys() []string { return []string{"retry", "then"} }
 
 // retry is `none`, or how often and how fast.
 type retry struct {
@@ -38,7 +58,9 @@ func (r *retry) UnmarshalYAMLDoc(v *yamldoc.Value, c *yamldoc.Context) {
 	yamldoc.Decode(v, &p, c)
 	r.Max, r.Backoff = p.Max, p.Backoff
 	if r.Max != nil && *r.Max < 0 {
-		v.Finding(c.Findings, diag.BadValue, "max must not be negative", "leave max out to retry for ever")
+		if limit, ok := v.Lookup("max"); ok {
+			limit.Finding(c.Findings, diag.BadValue, "max must not be negative", "leave max out to retry for ever")
+		}
 	}
 }
 
@@ -63,7 +85,37 @@ func (b *backoff) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// policy fills an on_error with the defaults; nil is the default whole. where says what may stand in then.
+// resolveThen finds the sink that each then names.
+func (l *loader) resolveThen() {
+	l.thenOf(l.file.OnError)
+	for _, p := range l.parts {
+		l.thenOf(p.onError)
+		for _, s := range p.steps {
+			l.thenOf(s.onError)
+		}
+	}
+}
+
+func (l *loader) thenOf(e *onError) {
+	if e == nil || e.Then == nil {
+		return
+	}
+	if _, word := thenWords[e.Then.Text]; word || e.Then.Text == "" || !l.context.NoVariable(*e.Then) {
+		return
+	}
+	target := l.byName[e.Then.Text]
+	if target == nil || target.kind != sinkPart {
+		l.unknownThen(*e.Then, target)
+		return
+	}
+	target.letters = true
+	e.letters = target
+}
+
+// thenWords are the words that then takes beside the names of sinks.
+var thenWords = map[string]Then{"pause": ThenPause, "stop": ThenStop, "drop": ThenDrop, "continue": ThenContinue}
+
+// policy fills an on_error with the defaults; nil is the default whole.
 func (l *loader) policy(e *onError) Policy {
 	p := DefaultPolicy()
 	if e == nil {
@@ -80,31 +132,13 @@ func (l *loader) policy(e *onError) Policy {
 			p.MinBackoff, p.MaxBackoff = r.Backoff.from, r.Backoff.to
 		}
 	}
-	if e.Then != nil {
-		l.then(&p, *e.Then)
+	switch {
+	case e.letters != nil:
+		p.Then, p.Sink = ThenSink, e.letters.index
+	case e.Then != nil:
+		p.Then = thenWords[e.Then.Text]
 	}
 	return p
-}
-
-func (l *loader) then(p *Policy, word yamldoc.Scalar) {
-	switch word.Text {
-	case "pause":
-		p.Then = ThenPause
-	case "stop":
-		p.Then = ThenStop
-	case "drop":
-		p.Then = ThenDrop
-	case "continue":
-		p.Then = ThenContinue
-	default:
-		target := l.byName[word.Text]
-		if target == nil || target.kind != sinkPart {
-			l.unknownThen(word, target)
-			return
-		}
-		target.letters = true
-		p.Then, p.Sink = ThenSink, target.index
-	}
 }
 
 func (l *loader) unknownThen(word yamldoc.Scalar, target *part) {
@@ -119,9 +153,21 @@ func (l *loader) unknownThen(word yamldoc.Scalar, target *part) {
 			candidates = append(candidates, p.name)
 		}
 	}
-	hint := didYouMean(word.Text, candidates)
-	if hint == "" {
-		hint = "write one of " + strings.Join(candidates, ", ")
+	hint := "write one of " + strings.Join(candidates, ", ")
+	if near := diag.Suggest(word.Text, candidates); near != "" {
+		hint = fmt.Sprintf("did you mean %q?", near)
+		if p := l.byName[near]; p != nil {
+			p.letters = true
+		}
+	} else {
+		l.lettersLost()
 	}
 	l.findings.Add(word.Whole(diag.UnknownName, fmt.Sprintf("then: %s names no sink", strconv.Quote(word.Text)), hint))
+}
+
+// lettersLost notes that any sink may have been meant by a then.
+func (l *loader) lettersLost() {
+	for _, p := range l.parts {
+		p.letters = p.letters || p.kind == sinkPart
+	}
 }

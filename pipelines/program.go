@@ -6,6 +6,8 @@ import (
 
 	"github.com/millstream/millstream/flow"
 	"github.com/millstream/millstream/flow/document"
+	"github.com/millstream/millstream/pipelines/diag"
+	"github.com/millstream/millstream/pipelines/yamldoc"
 )
 
 // Program is a checked pipeline, immutable and ready to run. Its parts refer to each other by index.
@@ -14,6 +16,7 @@ type Program struct {
 	Description string
 	// Path is the file it came from.
 	Path string
+	name yamldoc.Scalar
 	// Hash is equal for two programs exactly when running one is running the other: it covers everything after interpolation but
 	// comments, layout and tests.
 	Hash string
@@ -27,6 +30,11 @@ type Program struct {
 	Limits flow.Limits
 	Paths  *document.Paths
 	Tests  []Test
+}
+
+// Finding makes a finding about the pipeline as a whole; it points at the name.
+func (p *Program) Finding(code diag.Code, message, hint string) diag.Finding {
+	return p.name.Whole(code, message, hint)
 }
 
 // Order is what the pipeline keeps of the order of its sources.
@@ -180,7 +188,6 @@ type Expectation struct {
 	Meta    map[string]any
 	Body    any
 	HasBody bool
-	NoBody  bool
 	Payload []byte
 	// Subset compares only the parts of Body that are given; Ignore names body paths that are not compared.
 	Subset bool

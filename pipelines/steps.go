@@ -38,22 +38,22 @@ type stepCommon struct {
 
 // nodePart decodes an entry of nodes: a verb, or steps.
 func (l *loader) nodePart(name string, v *yamldoc.Value) *part {
-	if v.Broken() {
-		return nil
-	}
+	p := &part{kind: nodePart, name: name, key: place(v), value: v}
 	if v.Kind() != yamldoc.KindMapping {
+		l.lost = true
 		l.context.WrongType(v, "a mapping with from and a verb")
-		return nil
+		return p
 	}
 	if _, ok := v.Lookup("steps"); ok {
 		return l.nodeWithSteps(name, v)
 	}
-	p := &part{kind: nodePart, name: name, key: place(v), value: v}
 	verb, ok := l.findVerb(v, append(yamldoc.KnownKeys(nodeCommon{}), "steps"), "node")
 	if !ok {
 		l.nodeFrom(p, v)
 		return p
 	}
+	v = l.withoutStepKeys(v, verb.Name)
+	p.value = v
 	var common nodeCommon
 	cfg := l.decodeVerb(v, verb, &common)
 	p.onError = common.OnError
@@ -62,13 +62,33 @@ func (l *loader) nodePart(name string, v *yamldoc.Value) *part {
 	return p
 }
 
+// withoutStepKeys refuses on a node what only a step can have.
+func (l *loader) withoutStepKeys(v *yamldoc.Value, verb string) *yamldoc.Value {
+	for _, key := range []string{"if", "name"} {
+		if found, ok := v.Lookup(key); ok {
+			at := place(found)
+			l.findings.Add(at.Whole(diag.MisplacedKey, key+" belongs to a step, and this is a node", "write "+verb+" and "+key+" as one of the node's steps:"))
+			v = v.Without(func(k string) bool { return k == key })
+		}
+	}
+	return v
+}
+
 func (l *loader) nodeWithSteps(name string, v *yamldoc.Value) *part {
+	for _, e := range v.Entries() {
+		if _, isVerb := l.opts.Registry.Node(e.Key.Text); isVerb {
+			l.findings.Add(e.Key.Whole(diag.ConflictingKey, "a node has a verb or steps, and this one has both", "write "+e.Key.Text+" as one of the steps"))
+			v = v.Without(func(key string) bool { return key == e.Key.Text })
+		}
+	}
 	var common nodeSteps
 	yamldoc.Decode(v, &common, l.context)
+	leave := l.context.Enter(v, yamldoc.KnownKeys(common)...)
 	p := l.stepsPart(name, common.Steps)
+	leave()
 	p.value, p.onError = v, common.OnError
 	l.nodeFrom(p, v)
-	if len(p.steps) == 0 && common.Steps != nil && !common.Steps.Broken() {
+	if s := common.Steps; s != nil && s.Kind() == yamldoc.KindSequence && len(s.Items()) == 0 {
 		common.Steps.Finding(l.findings, diag.MissingKey, "steps is empty", "write the steps, or leave the node out and read from what it reads")
 	}
 	return p
@@ -77,17 +97,30 @@ func (l *loader) nodeWithSteps(name string, v *yamldoc.Value) *part {
 func (l *loader) nodeFrom(p *part, v *yamldoc.Value) {
 	from, ok := v.Lookup("from")
 	if !ok {
-		at := place(v)
-		l.findings.Add(at.Whole(diag.MissingKey, fmt.Sprintf("node %q does not say what it reads", p.name), "write from: with the name of a source or node"))
+		l.lost = true
+		if !l.damaged && !misspelled(v, "from", yamldoc.KnownKeys(nodeSteps{})) {
+			at := place(v)
+			l.findings.Add(at.Whole(diag.MissingKey, fmt.Sprintf("node %q does not say what it reads", p.name), "write from: with the name of a source or node"))
+		}
 		return
 	}
-	p.from = l.refs(from)
+	p.from, p.reading = l.refs(from), true
+}
+
+// misspelled tells whether v has a key that was reported as probably meaning the given one.
+func misspelled(v *yamldoc.Value, key string, known []string) bool {
+	for _, e := range v.Entries() {
+		if diag.Suggest(e.Key.Text, known) == key {
+			return true
+		}
+	}
+	return false
 }
 
 // stepsPart decodes a list of steps.
 func (l *loader) stepsPart(name string, v *yamldoc.Value) *part {
 	p := &part{kind: nodePart, name: name, key: place(v), value: v}
-	if v == nil || v.Broken() || v.Kind() == yamldoc.KindNull {
+	if v == nil || v.Broken() {
 		return p
 	}
 	if v.Kind() != yamldoc.KindSequence {

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -73,36 +74,98 @@ func (l *loader) loadTests() {
 		l.context.WrongType(v, "a list of tests, each beginning with - name:")
 		return
 	}
+	l.sound = !l.findings.HasErrors()
 	for _, item := range v.Items() {
-		var e testEntry
-		if yamldoc.Decode(item, &e, l.context) {
-			l.prog.Tests = append(l.prog.Tests, l.test(item, &e))
+		if item.Kind() != yamldoc.KindMapping {
+			l.context.WrongType(item, "a test with name, send and expect")
+			continue
+		}
+		if l.noVariables(item) {
+			l.prog.Tests = append(l.prog.Tests, l.test(item))
 		}
 	}
 }
 
-func (l *loader) test(v *yamldoc.Value, e *testEntry) Test {
+// literal reads a JSON literal of a test; $${ stands for ${ in its texts.
+func (l *loader) literal(v *yamldoc.Value) (any, bool) {
+	x, ok := l.context.JSONLiteral(v)
+	return unescape(x), ok
+}
+
+func unescape(x any) any {
+	switch x := x.(type) {
+	case string:
+		return strings.ReplaceAll(x, "$${", "${")
+	case []any:
+		for i := range x {
+			x[i] = unescape(x[i])
+		}
+	case map[string]any:
+		for k := range x {
+			x[k] = unescape(x[k])
+		}
+	}
+	return x
+}
+
+// noVariables refuses ${…} anywhere in a test: what a test says does not depend on where it runs.
+func (l *loader) noVariables(v *yamldoc.Value) bool {
+	good := true
+	switch v.Kind() {
+	case yamldoc.KindMapping:
+		for _, e := range v.Entries() {
+			good = l.noVariables(e.Value) && good
+		}
+	case yamldoc.KindSequence:
+		for _, item := range v.Items() {
+			good = l.noVariables(item) && good
+		}
+	case yamldoc.KindScalar:
+		return l.context.NoVariable(v.Scalar())
+	case yamldoc.KindNull:
+	}
+	return good
+}
+
+func (l *loader) test(v *yamldoc.Value) Test {
+	var e testEntry
+	good := yamldoc.Decode(v, &e, l.context)
 	t := Test{Name: e.Name, Line: v.Line(), Clock: l.instant(v, "clock", e.Clock, defaultClock), Expect: map[string][]Expectation{}}
+	for name, want := range e.Expect {
+		l.expect(&t, name, want)
+	}
+	if !good {
+		return t
+	}
 	sends, _ := v.Lookup("send")
 	for i := range e.Send {
 		t.Send = append(t.Send, l.testMessage(sends.Items()[i], &e.Send[i]))
 	}
 	for name, stubs := range e.Stub {
+		l.checkStub(v, name)
 		if t.Stub == nil {
 			t.Stub = map[string][]StubAnswer{}
 		}
 		for i := range stubs {
 			a := StubAnswer{Status: stubs[i].Status, Headers: stubs[i].Headers, Error: stubs[i].Error}
 			if stubs[i].Body != nil {
-				a.Body, _ = l.context.JSONLiteral(stubs[i].Body)
+				a.Body, _ = l.literal(stubs[i].Body)
 			}
 			t.Stub[name] = append(t.Stub[name], a)
 		}
 	}
-	for name, want := range e.Expect {
-		l.expect(&t, name, want)
-	}
 	return t
+}
+
+// checkStub finds a stub for a node that is not there.
+func (l *loader) checkStub(v *yamldoc.Value, name string) {
+	if p := l.byName[name]; p != nil && p.kind == nodePart || l.lost {
+		return
+	}
+	if stub, ok := lookup(v, "stub", name); ok {
+		key := place(stub)
+		l.findings.Add(key.Whole(diag.UnknownName, fmt.Sprintf("stub names no node %q", name), "name a node with call"))
+	}
 }
 
 func (l *loader) instant(v *yamldoc.Value, field, text string, fallback time.Time) time.Time {
@@ -123,13 +186,13 @@ func (l *loader) testMessage(v *yamldoc.Value, e *sendEntry) TestMessage {
 	m := TestMessage{Line: v.Line(), Topic: e.Topic, Time: l.instant(v, "time", e.Time, time.Time{})}
 	m.Source = l.testSource(v, e.Source)
 	if e.Key != nil {
-		if x, ok := l.context.JSONLiteral(e.Key); ok && x != nil {
+		if x, ok := l.literal(e.Key); ok && x != nil {
 			k := textOf(x)
 			m.Key = &k
 		}
 	}
-	for _, name := range sortedNames(e.Meta) {
-		x, ok := l.context.JSONLiteral(e.Meta[name])
+	for _, name := range keysOf(e.Meta) {
+		x, ok := l.literal(e.Meta[name])
 		if !ok {
 			continue
 		}
@@ -142,14 +205,6 @@ func (l *loader) testMessage(v *yamldoc.Value, e *sendEntry) TestMessage {
 	}
 	m.Payload, _ = l.payload(v, &e.payloadEntry)
 	return m
-}
-
-func sortedNames(m map[string]*yamldoc.Value) []string {
-	names := map[string]string{}
-	for k := range m {
-		names[k] = ""
-	}
-	return sortedKeys(names)
 }
 
 // testSource names the source a message enters by; with one source it need not be written.
@@ -168,7 +223,11 @@ func (l *loader) testSource(v *yamldoc.Value, s yamldoc.Scalar) string {
 			return name
 		}
 	}
-	l.findings.Add(s.Whole(diag.UnknownName, fmt.Sprintf("unknown source %q", s.Text), didYouMean(s.Text, l.sourceNames())))
+	hint := didYouMean(s.Text, l.sourceNames())
+	if hint == "" {
+		hint = "sources: " + strings.Join(l.sourceNames(), ", ")
+	}
+	l.findings.Add(s.Whole(diag.UnknownName, fmt.Sprintf("unknown source %q", s.Text), hint))
 	return ""
 }
 
@@ -192,18 +251,26 @@ func textOf(x any) string {
 func (l *loader) payload(v *yamldoc.Value, e *payloadEntry) (payload []byte, parsed any) {
 	given := 0
 	for _, f := range []*yamldoc.Value{e.Body, e.Text, e.Hex, e.Base64} {
-		if f != nil {
-			given++
+		if f == nil {
+			continue
+		}
+		if given++; given > 1 {
+			key := place(f)
+			l.findings.Add(key.Whole(diag.ConflictingKey, "a message has one payload", "write one of body, text, hex and base64"))
+			return nil, nil
 		}
 	}
-	if given > 1 {
-		v.Finding(l.findings, diag.ConflictingKey, "a message has one payload", "write one of body, text, hex and base64")
-		return nil, nil
+	for _, f := range []*yamldoc.Value{e.Text, e.Hex, e.Base64} {
+		if f != nil && f.Kind() != yamldoc.KindScalar {
+			l.context.WrongType(f, "a text")
+			return nil, nil
+		}
 	}
+	at := v
 	var err error
 	switch {
 	case e.Body != nil:
-		x, ok := l.context.JSONLiteral(e.Body)
+		x, ok := l.literal(e.Body)
 		if !ok {
 			return nil, nil
 		}
@@ -213,16 +280,19 @@ func (l *loader) payload(v *yamldoc.Value, e *payloadEntry) (payload []byte, par
 		}
 		parsed = x
 	case e.Text != nil:
-		payload = []byte(e.Text.Scalar().Text)
+		text, _ := unescape(e.Text.Scalar().Text).(string)
+		payload = []byte(text)
 	case e.Hex != nil:
-		payload, err = hex.DecodeString(strings.ReplaceAll(e.Hex.Scalar().Text, " ", ""))
+		at = e.Hex
+		payload, err = hex.DecodeString(strings.Join(strings.Fields(e.Hex.Scalar().Text), ""))
 	case e.Base64 != nil:
+		at = e.Base64
 		payload, err = base64.StdEncoding.DecodeString(e.Base64.Scalar().Text)
 	default:
 		return nil, nil
 	}
 	if err != nil {
-		v.Finding(l.findings, diag.BadValue, "cannot read the payload: "+err.Error(), "")
+		at.Finding(l.findings, diag.BadValue, "cannot read the payload: "+err.Error(), "")
 	}
 	if payload == nil {
 		payload = []byte{}
@@ -235,10 +305,14 @@ func (l *loader) expect(t *Test, name string, v *yamldoc.Value) {
 		var e expectError
 		if yamldoc.Decode(v, &e, l.context) {
 			t.Error = &ExpectedError{Node: e.Node, Code: e.Code, Class: e.Class, Message: e.Message}
+			l.checkErrorNode(v, e.Node)
 		}
 		return
 	}
 	if p := l.byName[name]; p == nil || p.kind != sinkPart {
+		if len(l.prog.Sinks) == 0 {
+			return // that has been said
+		}
 		var sinks []string
 		for i := range l.prog.Sinks {
 			sinks = append(sinks, l.prog.Sinks[i].Name)
@@ -261,10 +335,43 @@ func (l *loader) expect(t *Test, name string, v *yamldoc.Value) {
 	}
 }
 
+// checkErrorNode finds an expected error at a part that is not there: the test could never pass.
+func (l *loader) checkErrorNode(v *yamldoc.Value, name string) {
+	var names []string
+	for _, p := range l.parts {
+		if p.kind != nodePart {
+			names = append(names, p.name)
+		}
+		for _, s := range p.steps {
+			names = append(names, s.name)
+		}
+	}
+	at, ok := v.Lookup("node")
+	if !ok || slices.Contains(names, name) || !l.sound {
+		return
+	}
+	hint := didYouMean(name, names)
+	if hint == "" {
+		hint = "errors happen at: " + strings.Join(names, ", ")
+	}
+	at.Finding(l.findings, diag.UnknownName, fmt.Sprintf("no source, node, step or sink is called %q", name), hint)
+}
+
+// checkIgnore finds paths that can name nothing.
+func (l *loader) checkIgnore(v *yamldoc.Value, paths []string) {
+	list, _ := v.Lookup("ignore")
+	for i, path := range paths {
+		if path != "body" && !strings.HasPrefix(path, "body.") && !strings.HasPrefix(path, "body[") {
+			list.Items()[i].Finding(l.findings, diag.BadValue, fmt.Sprintf("%q is no path of the body", path), "write it from the body on, such as body.seen_at")
+		}
+	}
+}
+
 func (l *loader) expectation(v *yamldoc.Value, e *expectEntry) Expectation {
 	x := Expectation{Line: v.Line(), Subset: e.Match == "subset", Ignore: e.Ignore}
+	l.checkIgnore(v, e.Ignore)
 	if e.Key != nil {
-		if k, ok := l.context.JSONLiteral(e.Key); ok {
+		if k, ok := l.literal(e.Key); ok {
 			text := textOf(k)
 			x.Key, x.NoKey = &text, k == nil
 		}
@@ -276,7 +383,7 @@ func (l *loader) expectation(v *yamldoc.Value, e *expectEntry) Expectation {
 		if x.Meta == nil {
 			x.Meta = map[string]any{}
 		}
-		x.Meta[name], _ = l.context.JSONLiteral(m)
+		x.Meta[name], _ = l.literal(m)
 	}
 	payload, parsed := l.payload(v, &e.payloadEntry)
 	switch {

@@ -3,6 +3,7 @@ package pipelines
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/millstream/millstream/flow/value"
@@ -17,22 +18,26 @@ func (l *loader) loadVars() {
 	v := l.file.Vars
 	if v != nil && v.Kind() != yamldoc.KindMapping {
 		l.context.WrongType(v, "a mapping of names to constants")
-		return
-	}
-	if v != nil {
+	} else if v != nil {
 		for _, e := range v.Entries() {
-			if x, ok := l.constant(e.Value); ok {
-				l.vars[e.Key.Text] = x
+			x, ok := l.constant(e.Value)
+			if !ok && x == nil {
+				x = e.Value.Scalar().Text // it is there, whatever is wrong with it
 			}
+			l.vars[e.Key.Text] = x
 		}
 	}
 	for name, text := range l.opts.Vars {
-		if _, ok := l.vars[name]; !ok {
+		switch _, ok := l.vars[name]; {
+		case ok && l.opts.VarSeen != nil:
+			l.opts.VarSeen(name)
+			fallthrough
+		case ok:
+			l.vars[name] = literalText(text)
+		case l.opts.VarSeen == nil:
 			l.findings.Add(diag.Finding{Path: l.path, Line: 1, Col: 1, Code: diag.UnknownName,
 				Message: fmt.Sprintf("--set names %q, which is not under vars", name), Hint: didYouMean(name, keysOf(l.vars))})
-			continue
 		}
-		l.vars[name] = literalText(text)
 	}
 }
 
@@ -62,6 +67,11 @@ func (l *loader) constant(v *yamldoc.Value) (any, bool) {
 	if !ok {
 		return nil, false
 	}
+	if text.Tainted {
+		v.Finding(l.findings, diag.VariableNotAllowed, "a secret cannot be a constant: expressions could show it",
+			"write the variable where the secret is used, in the connector's own field")
+		return nil, false
+	}
 	if v.Style() == yamldoc.StylePlain {
 		return literalText(text.Scalar.Text), true
 	}
@@ -78,11 +88,13 @@ func literalText(text string) any {
 	return text
 }
 
+// keysOf are the keys, sorted.
 func keysOf[V any](m map[string]V) []string {
 	ks := make([]string, 0, len(m))
 	for k := range m {
 		ks = append(ks, k)
 	}
+	slices.Sort(ks)
 	return ks
 }
 

@@ -145,6 +145,9 @@ func compareBody(want *pipelines.Expectation, got []byte) []string {
 	for _, p := range want.Ignore {
 		ignore[p] = true
 	}
+	if s, ok := want.Body.(string); ok && s == string(got) {
+		return nil // a text body that happens to be JSON
+	}
 	c := comparison{subset: want.Subset, ignore: ignore}
 	c.value("body", want.Body, v.Box())
 	return c.diffs

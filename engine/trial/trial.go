@@ -4,6 +4,8 @@ package trial
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"sync"
@@ -78,7 +80,7 @@ func play(ctx context.Context, prog *pipelines.Program, test *pipelines.Test) (*
 	case <-ctx.Done():
 		gone, cancel := context.WithCancel(context.Background())
 		cancel()
-		return nil, p.Stop(gone)
+		return nil, errors.Join(fmt.Errorf("the test did not end within %s", timeout), p.Stop(gone))
 	}
 	got.own = p.Err()
 	return got, nil

@@ -2,6 +2,8 @@
 // numbers.
 package dag
 
+import "container/heap"
+
 // Graph has nodes 0 to n-1 and edges between them.
 type Graph struct {
 	next [][]int
@@ -21,24 +23,49 @@ func (g *Graph) Edge(from, to int) {
 // false when there is a cycle; the nodes in or behind cycles are then missing.
 func (g *Graph) Order() (order []int, ok bool) {
 	into := append([]int(nil), g.into...)
-	free := make([]bool, len(into))
-	for {
-		found := -1
-		for n := range into {
-			if into[n] == 0 && !free[n] {
-				found = n
-				break
-			}
-		}
-		if found < 0 {
-			return order, len(order) == len(into)
-		}
-		free[found] = true
-		order = append(order, found)
-		for _, to := range g.next[found] {
-			into[to]--
+	free := &numbers{}
+	for n := range into {
+		if into[n] == 0 {
+			*free = append(*free, n) // ascending: a heap already
 		}
 	}
+	for free.Len() > 0 {
+		n, _ := heap.Pop(free).(int)
+		order = append(order, n)
+		for _, to := range g.next[n] {
+			if into[to]--; into[to] == 0 {
+				heap.Push(free, to)
+			}
+		}
+	}
+	return order, len(order) == len(into)
+}
+
+// numbers is a heap with the smallest first.
+type numbers []int
+
+// Len implements heap.Interface.
+func (h *numbers) Len() int { return len(*h) }
+
+// Less implements heap.Interface.
+func (h *numbers) Less(i, j int) bool { return (*h)[i] < (*h)[j] }
+
+// Swap implements heap.Interface.
+func (h *numbers) Swap(i, j int) { (*h)[i], (*h)[j] = (*h)[j], (*h)[i] }
+
+// Push implements heap.Interface.
+func (h *numbers) Push(x any) {
+	if n, ok := x.(int); ok {
+		*h = append(*h, n)
+	}
+}
+
+// Pop implements heap.Interface.
+func (h *numbers) Pop() any {
+	last := len(*h) - 1
+	n := (*h)[last]
+	*h = (*h)[:last]
+	return n
 }
 
 // Cycle returns one cycle as the nodes along it, each once, beginning with its smallest; nil when there is none.
