@@ -75,10 +75,10 @@ type queue struct {
 	// items may still belong before those that are here.
 	fence uint64
 	items []*item
-	// busy: the retrier holds items, all of them earlier than any in the queue.
-	busy bool
-	// disturbed are the sinks (by bit, all beyond 63) where an earlier message of the key is missing: what they got later is sent again.
+	// disturbed are the sinks (by bit, all beyond 63) where a message of the key was missing, and since the first one of them: what
+	// those sinks got of the key after it is sent again.
 	disturbed uint64
+	since     place
 	// left: a message of the key stays at its source. All that comes after it stays there too, so the key is never released.
 	left bool
 	wake chan struct{} // one slot
@@ -98,11 +98,19 @@ type item struct {
 	err      *flow.Error
 }
 
-func (i *item) before(o *item) bool {
-	if i.run.seq != o.run.seq {
-		return i.run.seq < o.run.seq
+// place is where a message stands in its lane: the batch, and its place among all that the batch sends.
+type place struct {
+	seq   uint64
+	order int32
+}
+
+func (i *item) place() place { return place{i.run.seq, i.order} }
+
+func (p place) before(o place) bool {
+	if p.seq != o.seq {
+		return p.seq < o.seq
 	}
-	return i.order < o.order
+	return p.order < o.order
 }
 
 // enqueue puts an item behind its key; the lane's lock is held, and the caller is the handler of the item's run. The first item of a
@@ -112,7 +120,7 @@ func (l *lane) enqueue(it *item) {
 	q := l.held[k]
 	switch {
 	case q == nil && l.p.giveUpNow(l):
-		q = &queue{lane: l, key: k, left: true, disturbed: ^uint64(0)}
+		q = &queue{lane: l, key: k, left: true, disturbed: ^uint64(0), since: it.place()}
 		l.held[k] = q
 	case q == nil:
 		q = &queue{lane: l, key: k, wake: make(chan struct{}, 1)}
@@ -126,8 +134,13 @@ func (l *lane) enqueue(it *item) {
 	}
 	it.run.add()
 	q.fence = max(q.fence, l.handed)
-	q.disturbed |= l.p.disturbs(it)
-	at := sort.Search(len(q.items), func(i int) bool { return it.before(q.items[i]) })
+	if d := l.p.disturbs(it); d != 0 {
+		if q.disturbed == 0 || it.place().before(q.since) {
+			q.since = it.place()
+		}
+		q.disturbed |= d
+	}
+	at := sort.Search(len(q.items), func(i int) bool { return it.place().before(q.items[i].place()) })
 	q.items = append(q.items, nil)
 	copy(q.items[at+1:], q.items[at:])
 	q.items[at] = it
@@ -161,10 +174,7 @@ func (l *lane) mustResend(it *item) bool {
 		return false
 	}
 	q, ok := l.held[l.keyOf(it.run, it.rec)]
-	if !ok || q.disturbed&sinkBit(it.sink) == 0 {
-		return false
-	}
-	return q.busy || len(q.items) == 0 || q.items[0].before(it)
+	return ok && q.disturbed&sinkBit(it.sink) != 0 && q.since.before(it.place())
 }
 
 // isHeld reports whether the record's key is held; the lane's lock is held.
@@ -196,9 +206,6 @@ func (l *lane) confirm(r *run) {
 // next waits for items that may be worked on now: the first of the queue once its batch has passed the second turnstile. It returns
 // nil when the key is released.
 func (q *queue) next() []*item {
-	q.lane.mu.Lock()
-	q.busy = false
-	q.lane.mu.Unlock()
 	for {
 		q.lane.mu.Lock()
 		if len(q.items) == 0 && (q.lane.passed >= q.fence || q.lane.p.breaks(faultReleaseEarly)) {
@@ -210,7 +217,6 @@ func (q *queue) next() []*item {
 			n := q.sendable()
 			items := append([]*item(nil), q.items[:n]...)
 			q.items = append(q.items[:0], q.items[n:]...)
-			q.busy = true
 			q.lane.mu.Unlock()
 			return items
 		}
@@ -241,7 +247,7 @@ func (q *queue) sendable() int {
 func (q *queue) leave() {
 	q.lane.mu.Lock()
 	defer q.lane.mu.Unlock()
-	q.left, q.disturbed = true, ^uint64(0)
+	q.left, q.disturbed, q.since = true, ^uint64(0), place{}
 	for _, it := range q.items {
 		it.run.end(it.rec, flow.Open, true)
 	}

@@ -48,6 +48,7 @@ func (q *queue) sendRun(items []*item) []*item {
 	for i, it := range items {
 		if it.out.Err != nil {
 			it.attempts, it.err = 1, p.sinkError(it.sink, it.out.Err)
+			p.count.resent.Add(int64(len(items) - i - countErrors(outs[i:]))) // those behind it
 			return items[i:]
 		}
 		p.count.sinks[it.sink].delivered.Add(1)
