@@ -17,10 +17,7 @@ func (d *Document) assignInside(base, n *node, v value.Value, text []byte) error
 	if err != nil {
 		return err
 	}
-	if text == nil {
-		text, _ = value.AppendJSON(nil, v)
-	}
-	d.replace(base, changed, old, n, func(e *Document, s Slot) error { return e.assign(s, value.Value{}, text, true) })
+	d.replace(base, changed, old, n, func(e *Document, s Slot) error { return e.assign(s, v, text, false) })
 	return nil
 }
 
