@@ -24,10 +24,13 @@ func (l *loader) hash(v *yamldoc.Value) string {
 	}
 	quiet := *l.context
 	quiet.Findings = &diag.List{} // what is wrong has been said
-	h := hasher{Hash: sha256.New(), context: &quiet}
+	h := hasher{Hash: sha256.New(), context: &quiet, vars: map[string]bool{}}
 	h.value(v, false)
-	if h.readsVars {
-		h.constant(l.vars)
+	for _, name := range keysOf(l.vars) {
+		if h.allVars || h.vars[name] {
+			put(h, name)
+			h.constant(l.vars[name])
+		}
 	}
 	return hex.EncodeToString(h.Sum(nil))
 }
@@ -36,9 +39,27 @@ func (l *loader) hash(v *yamldoc.Value) string {
 type hasher struct {
 	hash.Hash
 	context *yamldoc.Context
-	// readsVars: a text of the value speaks of the constants.
-	readsVars bool
+	// vars are the constants that texts of the value name; allVars: they may mean any.
+	vars    map[string]bool
+	allVars bool
 }
+
+// readVars finds constants in a text, which may be an expression, a template or neither: one too many does no harm.
+func (h *hasher) readVars(text string) {
+	for {
+		_, after, found := strings.Cut(text, "vars")
+		if !found {
+			return
+		}
+		name := constantName.FindString(after)
+		h.allVars = h.allVars || name == ""
+		h.vars[strings.TrimLeft(name, "?. \t\n")] = true
+		text = after
+	}
+}
+
+// constantName is how a constant is read by its name.
+var constantName = regexp.MustCompile(`^\s*\??\.\s*[A-Za-z_][A-Za-z0-9_]*`)
 
 // orderedVerbs are the mappings whose order counts, down to the last level: an object is written in the order of its expressions.
 var orderedVerbs = map[string]bool{"transform": true, "route": true}
@@ -71,7 +92,7 @@ func (h *hasher) value(v *yamldoc.Value, ordered bool) {
 		put(h, "null")
 	case yamldoc.KindScalar:
 		text := v.Scalar().Text
-		h.readsVars = h.readsVars || strings.Contains(text, "vars")
+		h.readVars(text)
 		if t, ok := h.context.Interpolate(v); ok {
 			text = t.Scalar.Text
 		}
@@ -95,7 +116,7 @@ func (h *hasher) mapping(v *yamldoc.Value, ordered bool) {
 	put(h, "{")
 	for _, e := range entries {
 		if path == "" && e.Key.Text == "vars" {
-			h.readsVars = true
+			h.allVars = true
 		}
 		if meaningless(path, e.Key.Text) {
 			continue

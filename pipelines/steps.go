@@ -84,7 +84,8 @@ func (l *loader) nodeWithSteps(name string, v *yamldoc.Value) *part {
 	var common nodeSteps
 	yamldoc.Decode(v, &common, l.context)
 	leave := l.context.Enter(v, yamldoc.KnownKeys(common)...)
-	p := l.stepsPart(name, common.Steps)
+	steps, _ := v.Lookup("steps") // common has none when they have a finding
+	p := l.stepsPart(name, steps)
 	leave()
 	p.value, p.onError = v, common.OnError
 	l.nodeFrom(p, v)
@@ -120,7 +121,7 @@ func misspelled(v *yamldoc.Value, key string, known []string) bool {
 // stepsPart decodes a list of steps.
 func (l *loader) stepsPart(name string, v *yamldoc.Value) *part {
 	p := &part{kind: nodePart, name: name, key: place(v), value: v}
-	if v == nil || v.Broken() {
+	if v.Broken() {
 		return p
 	}
 	if v.Kind() != yamldoc.KindSequence {

@@ -93,9 +93,12 @@ func (v *Value) comment() (text string, at int) {
 			return "", 0
 		}
 		end = v.key.start + len(v.key.Text)
-		if i := strings.IndexByte(v.doc.src[min(end, len(v.doc.src)):v.doc.lines.lineEnd(v.key.start)], ':'); i >= 0 {
-			end += i + 1
+		if last := v.doc.lines.lineEnd(v.key.start); end <= last { // a key over several lines has no comment behind it
+			if i := strings.IndexByte(v.doc.src[end:last], ':'); i >= 0 {
+				end += i + 1
+			}
 		}
+		end = min(end, len(v.doc.src))
 	default:
 		return "", 0
 	}
