@@ -84,7 +84,19 @@ func (s *simSource) opened() {
 			r := &p.records[i]
 			r.gone = r.gone || s.kind == onceKind && r.delivered > 0 && !r.settled
 		}
-		p.next, p.flying, p.idle = p.commit, 0, nil
+		s.rewind(p)
+		p.flying, p.idle = 0, nil
+	}
+}
+
+// rewind goes back to what is committed: a prefix is all that this kind of source remembers.
+func (s *simSource) rewind(p *partition) {
+	p.next = p.commit
+	if s.kind != prefixKind {
+		return
+	}
+	for i := range p.records[p.commit:] {
+		p.records[p.commit+i].settled = false
 	}
 }
 
@@ -134,7 +146,7 @@ func (s *simSource) revoke(p *partition, lane *flow.Lane) *flow.Lane {
 		<-idle
 	}
 	s.w.mu.Lock()
-	p.next = p.commit
+	s.rewind(p)
 	s.w.mu.Unlock()
 	return flow.NewLane(p.name)
 }

@@ -147,8 +147,10 @@ func (s *sourceRun) release(r *run, keep bool) {
 		ends[end]++
 	}
 	bytes, batch := r.bytes, r.batch
-	r.clear()
-	p.runs.Put(r)
+	if !p.breaks(faultAckEarly) { // its sinks are still at work
+		r.clear()
+		p.runs.Put(r)
+	}
 	s.giveBack(batch)
 	for end := flow.Filtered; end <= flow.DeadLettered; end++ {
 		if ends[end] > 0 {
