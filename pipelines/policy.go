@@ -97,10 +97,10 @@ func (l *loader) resolveThen() {
 }
 
 func (l *loader) thenOf(e *onError) {
-	if e == nil || e.Then == nil {
+	if e == nil || e.Then == nil || e.Then.Line == 0 { // without a place it has a finding
 		return
 	}
-	if _, word := thenWords[e.Then.Text]; word || e.Then.Text == "" || !l.context.NoVariable(*e.Then) {
+	if _, word := thenWords[e.Then.Text]; word || !l.context.NoVariable(*e.Then) {
 		return
 	}
 	target := l.byName[e.Then.Text]

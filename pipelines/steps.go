@@ -158,7 +158,7 @@ func (l *loader) decodeStep(owner *part, name string, v *yamldoc.Value) *step {
 	var common stepCommon
 	s.verb, s.config = verb, l.decodeVerb(v, verb, &common)
 	s.cond, s.onError = common.If, common.OnError
-	if common.Name != nil && l.checkName(*common.Name, "a step") {
+	if common.Name != nil && common.Name.Line > 0 && l.checkName(*common.Name, "a step") {
 		s.name = common.Name.Text
 	}
 	return s

@@ -27,6 +27,12 @@ func (e *exitError) Error() string {
 
 func (e *exitError) Unwrap() error { return e.err }
 
+// reported tells that an error has been shown already.
+func reported(err error) bool {
+	var e *exitError
+	return errors.As(err, &e) && e.err == nil
+}
+
 func failWith(code int, err error) error { return &exitError{code, err} }
 
 func exitCode(err error) int {

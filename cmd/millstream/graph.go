@@ -27,8 +27,8 @@ func graphCommand(s *streams) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if findings.HasErrors() {
-				return s.report(findings, "text")
+			if err := s.complain(findings); err != nil {
+				return err
 			}
 			graphs := make([]*graph, len(programs))
 			for i, p := range programs {

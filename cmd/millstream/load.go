@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"sort"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -31,9 +31,11 @@ func (f *loadFlags) addFormat(c *cobra.Command) {
 	c.Flags().StringVar(&f.format, "format", "text", "how findings are printed: text, json or github")
 }
 
-// load compiles all files that paths name. Two files with one name are a finding.
+// load compiles all files that paths name. Findings about several of them together are among the findings.
 func (s *streams) load(paths []string, f *loadFlags, forTest bool) ([]*pipelines.Program, *diag.List, error) {
 	opts := pipelines.Options{Registry: s.registry(), ForTest: forTest, Vars: map[string]string{}}
+	set := map[string]bool{}
+	opts.VarSeen = func(name string) { set[name] = true }
 	env, err := environment(f.envFiles)
 	if err != nil {
 		return nil, nil, failWith(exitInvalid, err)
@@ -52,22 +54,52 @@ func (s *streams) load(paths []string, f *loadFlags, forTest bool) ([]*pipelines
 		return nil, nil, failWith(exitInvalid, err)
 	}
 	var programs []*pipelines.Program
-	seen := map[string]string{}
 	for _, file := range files {
 		p, found := pipelines.Load(file, opts)
 		findings.Merge(found)
-		if p == nil {
-			continue
+		if p != nil {
+			programs = append(programs, p)
 		}
-		if first, twice := seen[p.Name]; twice {
-			findings.Add(diag.Finding{Path: file, Line: 1, Col: 1, Code: diag.DuplicateName,
-				Message: fmt.Sprintf("pipeline name %q is taken by %s", p.Name, first), Hint: "give one of the two another name"})
-			continue
-		}
-		seen[p.Name] = file
-		programs = append(programs, p)
 	}
+	for name := range opts.Vars {
+		if !set[name] && !findings.HasErrors() {
+			return nil, nil, failWith(exitInvalid, fmt.Errorf("--set %s: no file has %s under vars", name, name))
+		}
+	}
+	checkTogether(programs, findings)
 	return programs, findings, nil
+}
+
+// checkTogether finds what is right in each file and cannot be in one process.
+func checkTogether(programs []*pipelines.Program, findings *diag.List) {
+	names, taken := map[string]*pipelines.Program{}, map[string]*pipelines.Program{}
+	for _, p := range programs {
+		if first, twice := names[p.Name]; twice {
+			findings.Add(p.Finding(diag.DuplicateName, fmt.Sprintf("the pipeline name %q is taken by %s", p.Name, first.Path),
+				"give one of the two another name"))
+			continue
+		}
+		names[p.Name] = p
+		for _, what := range exclusive(p) {
+			if first, twice := taken[what]; twice && first != p {
+				findings.Add(p.Finding(diag.ConflictingKey, fmt.Sprintf("%s is taken by pipeline %q, and only one can have it", what, first.Name),
+					"run one of the two in a process of its own"))
+			}
+			taken[what] = p
+		}
+	}
+}
+
+// exclusive lists what only one holder can have at a time.
+func exclusive(p *pipelines.Program) []string {
+	var all []string
+	for i := range p.Sources {
+		all = append(all, p.Sources[i].Traits.Exclusive)
+	}
+	for i := range p.Sinks {
+		all = append(all, p.Sinks[i].Traits.Exclusive)
+	}
+	return slices.DeleteFunc(all, func(what string) bool { return what == "" })
 }
 
 // pipelineFiles lists the files that paths mean: files as they are, of a directory every *.yaml in it, not recursively.
@@ -79,7 +111,7 @@ func pipelineFiles(paths []string, findings *diag.List) ([]string, error) {
 			return nil, fmt.Errorf("cannot read %s: %w", path, err)
 		}
 		if !info.IsDir() {
-			files = append(files, path)
+			files = append(files, filepath.Clean(path))
 			continue
 		}
 		entries, err := os.ReadDir(path)
@@ -102,8 +134,8 @@ func pipelineFiles(paths []string, findings *diag.List) ([]string, error) {
 			return nil, fmt.Errorf("%s holds no *.yaml file", path)
 		}
 	}
-	sort.Strings(files)
-	return files, nil
+	slices.Sort(files)
+	return slices.Compact(files), nil
 }
 
 // processEnv is the environment, then the files given.

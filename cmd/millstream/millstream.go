@@ -37,9 +37,11 @@ func run(args []string, in io.Reader, out, errOut io.Writer) int {
 	root.SetErr(errOut)
 	root.SetArgs(args)
 	root.SetVersionTemplate("millstream {{.Version}}\n")
-	root.AddCommand(runCommand(s), validateCommand(s), testCommand(s), graphCommand(s), versionCommand(s))
+	root.AddCommand(runCommand(s), validateCommand(s), testCommand(s), graphCommand(s), versionCommand(s),
+		evalCommand(s),
+	)
 	err := root.Execute()
-	if err != nil && err.Error() != "exit" {
+	if err != nil && !reported(err) {
 		_, _ = fmt.Fprintf(errOut, "millstream: %v\n", err)
 	}
 	return exitCode(err)

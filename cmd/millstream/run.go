@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -61,9 +62,8 @@ func (s *streams) run(paths []string, f *runFlags) error {
 	if err != nil {
 		return err
 	}
-	if findings.HasErrors() {
-		onErr := &streams{in: s.in, out: s.err, err: s.err}
-		return onErr.report(findings, "text")
+	if err := s.complain(findings); err != nil {
+		return err
 	}
 	slog.SetDefault(log)
 	e := engine.New(engine.Options{
@@ -72,12 +72,13 @@ func (s *streams) run(paths []string, f *runFlags) error {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
 	defer signal.Stop(signals)
-	started := s.startAll(e, programs, f, log)
-	code := s.waitAll(e, started, signals, f.drainTimeout, log)
+	r := &runner{engine: e, signals: signals, drain: f.drainTimeout, log: log}
+	r.startAll(programs, f.startTimeout)
+	code := r.wait()
 	if !f.quiet {
-		s.summary(started)
+		s.summary(r.started)
 	}
-	if code == exitFine && len(started) < len(programs) {
+	if code == exitFine && len(r.started) < len(programs) {
 		code = exitFailed
 	}
 	if code != exitFine {
@@ -86,8 +87,44 @@ func (s *streams) run(paths []string, f *runFlags) error {
 	return nil
 }
 
-// startAll starts every pipeline; one that fails to start touches no other.
-func (s *streams) startAll(e *engine.Engine, programs []*pipelines.Program, f *runFlags, log *slog.Logger) []*engine.Pipeline {
+// runner takes pipelines from their start to their end, and obeys signals on the way.
+type runner struct {
+	engine  *engine.Engine
+	signals <-chan os.Signal
+	drain   time.Duration
+	log     *slog.Logger
+	started []*engine.Pipeline
+	// draining: the first signal has come.
+	draining bool
+	// interrupted: the second signal has come while something was still starting.
+	interrupted bool
+}
+
+// startAll starts every pipeline; one that fails to start touches no other. A signal ends the starting.
+func (r *runner) startAll(programs []*pipelines.Program, timeout time.Duration) {
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
+	done := make(chan []*engine.Pipeline, 1)
+	go func() { done <- start(ctx, r.engine, programs, r.log) }()
+	select {
+	case r.started = <-done:
+	case sig := <-r.signals:
+		r.drains(sig)
+		cancel()
+		select {
+		case r.started = <-done:
+		case <-r.signals:
+			r.interrupted = true
+		}
+	}
+}
+
+func (r *runner) drains(sig os.Signal) {
+	r.draining = true
+	r.log.Info("draining; a second signal stops at once", "signal", sig.String(), "timeout", r.drain)
+}
+
+func start(ctx context.Context, e *engine.Engine, programs []*pipelines.Program, log *slog.Logger) []*engine.Pipeline {
 	var (
 		wg      sync.WaitGroup
 		started = make([]*engine.Pipeline, len(programs))
@@ -96,8 +133,6 @@ func (s *streams) startAll(e *engine.Engine, programs []*pipelines.Program, f *r
 		wg.Add(1)
 		go func() {
 			defer wg.Done()
-			ctx, cancel := context.WithTimeout(context.Background(), f.startTimeout)
-			defer cancel()
 			p, err := e.Start(ctx, prog)
 			if err != nil {
 				log.Error("pipeline failed to start", "pipeline", prog.Name, "error", err)
@@ -107,43 +142,42 @@ func (s *streams) startAll(e *engine.Engine, programs []*pipelines.Program, f *r
 		}()
 	}
 	wg.Wait()
-	running := make([]*engine.Pipeline, 0, len(started))
-	for _, p := range started {
-		if p != nil {
-			running = append(running, p)
-		}
-	}
-	return running
+	return slices.DeleteFunc(started, func(p *engine.Pipeline) bool { return p == nil })
 }
 
-// waitAll waits for all pipelines to end, or for signals, and returns the exit code.
-func (s *streams) waitAll(e *engine.Engine, started []*engine.Pipeline, signals <-chan os.Signal, drain time.Duration, log *slog.Logger) int {
+// wait waits for all pipelines to end, or for signals, and returns the exit code.
+func (r *runner) wait() int {
+	if r.interrupted {
+		return exitInterrupted
+	}
 	ended := make(chan struct{})
 	go func() {
-		for _, p := range started {
+		for _, p := range r.started {
 			<-p.Done()
 		}
 		close(ended)
 	}()
-	select {
-	case <-ended:
-		return worst(started)
-	case sig := <-signals:
-		log.Info("draining; a second signal stops at once", "signal", sig.String(), "timeout", drain)
+	if !r.draining {
+		select {
+		case <-ended:
+			return worst(r.started)
+		case sig := <-r.signals:
+			r.drains(sig)
+		}
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), drain)
+	ctx, cancel := context.WithTimeout(context.Background(), r.drain)
 	defer cancel()
 	stopped := make(chan error, 1)
-	go func() { stopped <- e.Stop(ctx) }()
+	go func() { stopped <- r.engine.Stop(ctx) }()
 	select {
 	case err := <-stopped:
 		if errors.Is(err, engine.ErrDeadline) {
-			log.Error("the drain timeout passed; what was in flight stays at its source", "error", err)
+			r.log.Error("the drain timeout passed; what was in flight stays at its source", "error", err)
 			return exitDeadline
 		}
-		return worst(started)
-	case <-signals:
-		log.Error("stopped at once by a second signal; what was in flight stays at its source")
+		return worst(r.started)
+	case <-r.signals:
+		r.log.Error("stopped at once by a second signal; what was in flight stays at its source")
 		return exitInterrupted
 	}
 }

@@ -30,8 +30,8 @@ func testCommand(s *streams) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if findings.HasErrors() {
-				return s.report(findings, format)
+			if err := s.complain(findings); err != nil {
+				return err
 			}
 			return s.test(c.Context(), programs, format)
 		},

@@ -37,6 +37,12 @@ func validateCommand(s *streams) *cobra.Command {
 	return c
 }
 
+// complain prints findings on stderr, for commands whose result is something else.
+func (s *streams) complain(findings *diag.List) error {
+	onErr := &streams{in: s.in, out: s.err, err: s.err}
+	return onErr.report(findings, "text")
+}
+
 // report prints findings, on stdout as they are the result, and turns errors among them into the exit code.
 func (s *streams) report(findings *diag.List, format string) error {
 	switch diag.Format(format) {

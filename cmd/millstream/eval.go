@@ -1,0 +1,173 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/millstream/millstream/flow"
+	"github.com/millstream/millstream/flow/document"
+	"github.com/millstream/millstream/flow/value"
+	"github.com/millstream/millstream/pipelines/diag"
+	"github.com/millstream/millstream/pipelines/expression"
+)
+
+// evalFlags describe the message that an expression is tried on.
+type evalFlags struct {
+	input string
+	meta  []string
+	key   string
+	vars  []string
+}
+
+func evalCommand(s *streams) *cobra.Command {
+	var f evalFlags
+	c := &cobra.Command{
+		Use:   "eval EXPR",
+		Short: "Evaluate an expression on one message",
+		Long: "eval reads a message's payload from standard input, or from the file of -i, evaluates an expression on it and prints the result as JSON.\n" +
+			"An expression that needs no message does not read any. It ends with 2 when the expression is wrong, with 1 when it fails on the message.",
+		Example: `  echo '{"temp": 40}' | millstream eval 'body.temp * 1.8 + 32'
+  millstream eval 'sha256("a")'`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			return s.eval(args[0], &f, c.Flags().Changed("key"))
+		},
+	}
+	c.Flags().StringVarP(&f.input, "input", "i", "", "read the payload from this file")
+	c.Flags().StringArrayVar(&f.meta, "meta", nil, "metadata of the message, as name=value")
+	c.Flags().StringVar(&f.key, "key", "", "the message's key; without it the message has none")
+	c.Flags().StringArrayVar(&f.vars, "set", nil, "a constant that the expression sees under vars, as name=value")
+	return c
+}
+
+func (s *streams) eval(text string, f *evalFlags, keyed bool) error {
+	vars, err := pairs("--set", f.vars)
+	if err != nil {
+		return failWith(exitInvalid, err)
+	}
+	scope := expression.Scope{Paths: document.NewPaths(), Vars: map[string]any{}}
+	for _, v := range vars {
+		scope.Vars[v.name] = jsonOrText(v.value)
+	}
+	program, problems := expression.Compile(text, &scope, expression.WantAny)
+	if len(problems) > 0 {
+		if err := diag.WriteText(s.err, problemsOf(text, problems)); err != nil {
+			return failWith(exitFailed, err)
+		}
+		return failWith(exitInvalid, nil)
+	}
+	scope.Paths.Freeze()
+	result, constant := program.Constant()
+	if !constant {
+		m, err := s.messageOf(f, keyed, scope.Paths)
+		if err != nil {
+			return failWith(exitInvalid, err)
+		}
+		if result, err = program.Eval(m); err != nil {
+			return failWith(exitFailed, evalError(err))
+		}
+	}
+	out, err := value.AppendJSON(nil, result)
+	if err != nil {
+		return failWith(exitFailed, err)
+	}
+	_, err = s.out.Write(append(out, '\n'))
+	return err
+}
+
+// evalError is what went wrong with the class and code that on_error and tests would see.
+func evalError(err error) error {
+	var e *flow.Error
+	if errors.As(err, &e) {
+		return fmt.Errorf("%s [%s/%s]", e.Message, e.Class, e.Code)
+	}
+	return err
+}
+
+type pair struct{ name, value string }
+
+func pairs(flag string, given []string) ([]pair, error) {
+	out := make([]pair, 0, len(given))
+	for _, kv := range given {
+		name, val, ok := strings.Cut(kv, "=")
+		if !ok || name == "" {
+			return nil, fmt.Errorf("%s %s: write it as name=value", flag, kv)
+		}
+		out = append(out, pair{name, val})
+	}
+	return out, nil
+}
+
+// jsonOrText reads a value as run's --set does: as JSON where it is JSON, else as text.
+func jsonOrText(text string) any {
+	if json.Valid([]byte(text)) {
+		if v, err := value.ParseJSON([]byte(text)); err == nil {
+			return v.Box()
+		}
+	}
+	return text
+}
+
+func (s *streams) messageOf(f *evalFlags, keyed bool, paths *document.Paths) (*flow.Message, error) {
+	payload, err := s.payload(f.input)
+	if err != nil {
+		return nil, err
+	}
+	meta, err := pairs("--meta", f.meta)
+	if err != nil {
+		return nil, err
+	}
+	record := flow.Record{Body: payload, Topic: "eval", Partition: flow.NoPartition, Attempt: 1}
+	for _, m := range meta {
+		record.Headers = append(record.Headers, flow.Header{Name: m.name, Value: value.String(m.value)})
+	}
+	if keyed {
+		record.Key = []byte(f.key)
+	}
+	now := func() time.Time { return time.Now().UTC() }
+	batch := &flow.Batch{Lane: flow.NewLane("eval"), Records: []flow.Record{record}, Arrived: now().UnixNano()}
+	m := &flow.Message{}
+	m.Open(&flow.Env{Source: "eval", Connector: "stdin", Paths: paths, Now: now}, batch, 0)
+	return m, nil
+}
+
+// payload reads the whole input; a terminal has none.
+func (s *streams) payload(path string) ([]byte, error) {
+	if path != "" {
+		return os.ReadFile(path)
+	}
+	if file, ok := s.in.(*os.File); ok {
+		if info, err := file.Stat(); err == nil && info.Mode()&os.ModeCharDevice != 0 {
+			return nil, nil
+		}
+	}
+	return io.ReadAll(s.in)
+}
+
+// problemsOf are the problems of an expression as findings about its text.
+func problemsOf(text string, problems []expression.Problem) *diag.List {
+	const name = "expression"
+	list := &diag.List{}
+	list.AddSource(name, []byte(text))
+	runes := []rune(text)
+	for _, p := range problems {
+		from, to := min(p.From, len(runes)), min(p.To, len(runes))
+		if p.From == 0 && p.To == 0 {
+			to = len(runes)
+		}
+		before := string(runes[:from])
+		line := 1 + strings.Count(before, "\n")
+		col := 1 + len([]rune(before[strings.LastIndexByte(before, '\n')+1:]))
+		list.Add(diag.Finding{
+			Path: name, Line: line, Col: col, Width: to - from, Code: diag.Code(p.Code), Message: p.Message, Hint: p.Hint,
+		})
+	}
+	return list
+}
