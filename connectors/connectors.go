@@ -6,6 +6,7 @@ import (
 	"io"
 
 	"github.com/millstream/millstream/connectors/drop"
+	"github.com/millstream/millstream/connectors/file"
 	"github.com/millstream/millstream/connectors/generate"
 	"github.com/millstream/millstream/connectors/kafka"
 	"github.com/millstream/millstream/connectors/memory"
@@ -17,6 +18,7 @@ import (
 // compiled against one list.
 func Types(stdin io.Reader, stdout io.Writer) []config.ConnectorType {
 	return append(stdio.Types(stdin, stdout),
+		file.Type(),
 		generate.Type(),
 		drop.Type(),
 		memory.Type(memory.NewHub()),

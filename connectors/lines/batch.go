@@ -7,11 +7,10 @@ import (
 	"github.com/millstream/millstream/flow"
 )
 
-// Batcher cuts segments into batches of records. Its fields are set before the first use and not changed; Cut and Settle are safe
-// for concurrent use.
+// Batcher cuts segments into batches of records. Cut is called, and the fields are set, by one goroutine; Settle by any.
 type Batcher struct {
 	Lane *flow.Lane
-	// Topic is what the records show as their topic.
+	// Topic is what the records show as their topic. It may change from one Cut to the next.
 	Topic string
 	// Limits bound the batches and the lines.
 	Limits flow.Limits
@@ -90,4 +89,15 @@ func (b *Batcher) Settle(batch *flow.Batch) {
 		c.Release()
 	}
 	b.batches.Put(batch)
+}
+
+// CheckPayload tells why a payload cannot be a line; sink is the word for who wants one.
+func CheckPayload(payload []byte, sink string) error {
+	if payload == nil {
+		return flow.Errorf(flow.Permanent, flow.CodeEncode, "the message has no payload, and %s writes one line per message", sink)
+	}
+	if at := bytes.IndexByte(payload, '\n'); at >= 0 {
+		return flow.Errorf(flow.Permanent, flow.CodeEncode, "the payload has a newline at byte %d, and %s writes one line per message", at, sink)
+	}
+	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"syscall"
 
+	"github.com/millstream/millstream/connectors/lines"
 	"github.com/millstream/millstream/flow"
 	"github.com/millstream/millstream/pipelines/config"
 )
@@ -31,13 +32,7 @@ type preparer struct{}
 
 // Prepare implements flow.Preparer.
 func (preparer) Prepare(_ *flow.Message, o *flow.Outgoing) error {
-	if o.Body == nil {
-		return flow.Errorf(flow.Permanent, flow.CodeEncode, "the message has no payload, and stdout writes one line per message")
-	}
-	if at := bytes.IndexByte(o.Body, '\n'); at >= 0 {
-		return flow.Errorf(flow.Permanent, flow.CodeEncode, "the payload has a newline at byte %d, and stdout writes one line per message", at)
-	}
-	return nil
+	return lines.CheckPayload(o.Body, "stdout")
 }
 
 type sink struct{ output *output }

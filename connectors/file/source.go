@@ -1,0 +1,211 @@
+package file
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/millstream/millstream/connectors/lines"
+	"github.com/millstream/millstream/flow"
+	"github.com/millstream/millstream/pipelines/config"
+	"github.com/millstream/millstream/pipelines/diag"
+	"github.com/millstream/millstream/pipelines/yamldoc"
+)
+
+// Source is the configuration of the file source. It reads the files as they are when the pipeline starts, in the order of their names,
+// and then ends. topic is the path of a record's file, source.offset the byte at which its line starts.
+type Source struct {
+	// Path is a file, or a pattern with *, ? and [a-z] for several; each * stays within a directory and
+	// does not begin with a name's first dot. It is an error when no file matches.
+	Path yamldoc.Text `yaml:"path" required:"true"`
+	// Framing is lines: each line is a message, empty ones are skipped; or whole: each file is one.
+	Framing string `yaml:"framing" oneof:"lines whole" default:"lines"`
+}
+
+// BuildSource implements config.SourceConfig.
+func (c *Source) BuildSource(b *config.Builder) config.Source {
+	pattern := c.Path.Text
+	if _, err := filepath.Match(pattern, ""); err != nil {
+		b.Findings.Add(c.Path.Whole(diag.BadValue, "the pattern is not complete", "close the bracket, or write \\[ for the bracket itself"))
+	}
+	if pattern == "" && !c.Path.Undefined {
+		b.Findings.Add(c.Path.Whole(diag.BadValue, "path is empty", "write a file or a pattern such as in/*.ndjson"))
+	}
+	return config.Source{
+		Traits: flow.Traits{Finite: true},
+		Open: func(_ context.Context, host flow.Host) (flow.Source, error) {
+			paths, err := find(pattern)
+			if err != nil {
+				return nil, err
+			}
+			return &source{
+				paths: paths, whole: c.Framing == framingWhole, limits: host.Limits(),
+				batcher: lines.Batcher{Lane: flow.NewLane(pattern), Limits: host.Limits()},
+			}, nil
+		},
+	}
+}
+
+// find lists the files of a pattern. A name that exists as it stands is no pattern.
+func find(pattern string) ([]string, error) {
+	if info, err := os.Stat(pattern); err == nil {
+		if info.IsDir() {
+			return nil, flow.Errorf(flow.ConfigError, flow.CodeMissing, "open %s: it is a directory; write %s for the files in it", pattern, filepath.Join(pattern, "*"))
+		}
+		return []string{pattern}, nil
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return nil, openError(err, flow.ConfigError)
+	}
+	matches, err := filepath.Glob(pattern)
+	if err != nil {
+		return nil, flow.Errorf(flow.ConfigError, flow.CodeInvalidName, "open %s: %w", pattern, err)
+	}
+	matches = slices.DeleteFunc(matches, func(path string) bool {
+		info, err := os.Stat(path)
+		return hidden(path) && !hidden(pattern) || err == nil && info.IsDir()
+	})
+	if len(matches) == 0 {
+		return nil, flow.Errorf(flow.ConfigError, flow.CodeMissing, "open %s: no file matches", pattern)
+	}
+	slices.Sort(matches)
+	return matches, nil
+}
+
+func hidden(path string) bool { return strings.HasPrefix(filepath.Base(path), ".") }
+
+type source struct {
+	paths   []string
+	whole   bool
+	limits  flow.Limits
+	batcher lines.Batcher
+	pool    lines.Pool
+}
+
+// Run implements flow.Source.
+func (s *source) Run(ctx context.Context, in flow.Intake) error {
+	var err error
+	if s.whole {
+		err = s.readWhole(ctx, in)
+	} else {
+		for _, path := range s.paths {
+			if err = s.readLines(ctx, in, path); err != nil || ctx.Err() != nil {
+				break
+			}
+		}
+	}
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+// openToRead opens a file. A read that waits, as on a named pipe, ends with ctx.
+func openToRead(ctx context.Context, path string) (f *os.File, closing func(), err error) {
+	f, err = os.Open(path) //nolint:gosec // the file the user named
+	if err != nil {
+		return nil, nil, openError(err, flow.ConfigError)
+	}
+	stop := context.AfterFunc(ctx, func() { _ = f.Close() })
+	return f, func() {
+		stop()
+		_ = f.Close()
+	}, nil
+}
+
+func (s *source) readLines(ctx context.Context, in flow.Intake, path string) error {
+	f, closing, err := openToRead(ctx, path)
+	if err != nil {
+		return err
+	}
+	defer closing()
+	s.batcher.Topic = path
+	reader := lines.NewReader(f, &s.pool, func() int64 { return s.limits.MaxMessage })
+	defer reader.Close()
+	for ctx.Err() == nil {
+		segment, err := reader.Next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("read %s: %w", path, err)
+		}
+		err = s.pushLines(ctx, in, &segment)
+		segment.Release()
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *source) pushLines(ctx context.Context, in flow.Intake, segment *lines.Segment) error {
+	arrived := time.Now().UnixNano()
+	for {
+		b := s.batcher.Cut(segment, arrived)
+		if b == nil {
+			return nil
+		}
+		if err := in.Push(ctx, b); err != nil {
+			s.batcher.Settle(b)
+			return err
+		}
+	}
+}
+
+// readWhole makes batches of small files; a large one travels alone.
+func (s *source) readWhole(ctx context.Context, in flow.Intake) error {
+	for at := 0; at < len(s.paths) && ctx.Err() == nil; {
+		b := &flow.Batch{Lane: s.batcher.Lane, Arrived: time.Now().UnixNano()}
+		for room := s.limits.BatchBytes(); at < len(s.paths) && len(b.Records) < s.limits.BatchRecords() && room > 0; at++ {
+			r, err := s.readFile(ctx, s.paths[at])
+			if err != nil {
+				return err
+			}
+			room -= int64(len(r.Body))
+			b.Records = append(b.Records, r)
+		}
+		if err := in.Push(ctx, b); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// headBytes is how much of a file over the limit is kept, to show it.
+const headBytes = 64 << 10
+
+func (s *source) readFile(ctx context.Context, path string) (flow.Record, error) {
+	f, closing, err := openToRead(ctx, path)
+	if err != nil {
+		return flow.Record{}, err
+	}
+	defer closing()
+	most := s.limits.MaxMessage
+	body, err := io.ReadAll(io.LimitReader(f, most+1))
+	if err != nil {
+		return flow.Record{}, fmt.Errorf("read %s: %w", path, err)
+	}
+	r := flow.Record{Body: body, Topic: path, Partition: flow.NoPartition, Attempt: 1}
+	if int64(len(body)) > most {
+		r.Body = slices.Clone(body[:min(len(body), headBytes)])
+		r.Failure = flow.Errorf(flow.Permanent, flow.CodeTooLarge, "the file has more than %d bytes, which is max_message", most)
+	}
+	return r, nil
+}
+
+// Settle implements flow.Source. Files stay where they are: the next run starts at their beginning.
+func (s *source) Settle(b *flow.Batch) {
+	if b.Memory != nil {
+		s.batcher.Settle(b)
+	}
+}
+
+// Close implements flow.Source.
+func (s *source) Close(context.Context) error { return nil }
