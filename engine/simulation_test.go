@@ -139,7 +139,7 @@ func (w *world) end(p *Pipeline, ending int) {
 	} else {
 		w.log("stop", "", within.String())
 	}
-	unhandled := w.unhandled
+	before := w.paused()
 	ctx, cancel := context.WithTimeout(context.Background(), within)
 	defer cancel()
 	err := p.Stop(ctx)
@@ -150,10 +150,13 @@ func (w *world) end(p *Pipeline, ending int) {
 	case err != nil && !errors.Is(err, ErrDeadline):
 		w.violate("stop: %v", err)
 	}
-	if within == time.Hour && w.unhandled == unhandled && unhandled == 0 && !w.abandoned && p.Balance().Returned > 0 {
+	if within == time.Hour && before+w.paused() == 0 && !w.abandoned && p.Balance().Returned > 0 {
 		w.violate("a clean drain gave %d records back", p.Balance().Returned)
 	}
 }
+
+// paused is how many messages no on_error settled.
+func (w *world) paused() int { w.mu.Lock(); defer w.mu.Unlock(); return w.unhandled }
 
 // complete reports whether every record that can come again is settled.
 func (w *world) complete() bool {
