@@ -1,0 +1,123 @@
+package amqp
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// wire notes what is answered, and refuses what a broker would close the channel for.
+type wire struct {
+	t       *testing.T
+	open    map[uint64]bool
+	said    []string
+	settled map[uint64]bool
+}
+
+func newWire(t *testing.T, n uint64) *wire {
+	w := &wire{t: t, open: map[uint64]bool{}, settled: map[uint64]bool{}}
+	for tag := uint64(1); tag <= n; tag++ {
+		w.open[tag] = true
+	}
+	return w
+}
+
+func (w *wire) Ack(tag uint64, multiple bool) error {
+	if !w.open[tag] {
+		w.t.Errorf("the unknown tag %d was acknowledged", tag)
+	}
+	for k := range w.open {
+		if k == tag || multiple && k < tag {
+			if !w.settled[k] {
+				w.t.Errorf("the tag %d was acknowledged and is not settled", k)
+			}
+			delete(w.open, k)
+		}
+	}
+	w.said = append(w.said, strings.TrimSuffix(fmt.Sprintf("ack %d multiple", tag), map[bool]string{false: " multiple"}[multiple]))
+	return nil
+}
+
+func (w *wire) Nack(tag uint64, multiple, requeue bool) error {
+	if !w.open[tag] || multiple || !requeue {
+		w.t.Errorf("nack of %d, known %v, multiple %v, requeue %v", tag, w.open[tag], multiple, requeue)
+	}
+	delete(w.open, tag)
+	w.said = append(w.said, fmt.Sprintf("nack %d", tag))
+	return nil
+}
+
+func TestDeliveriesAreAnsweredByPrefixAndBehindHolesLater(t *testing.T) {
+	tests := []struct {
+		name string
+		do   func(a *acks, settle func(done bool, tags ...uint64))
+		want string
+	}{
+		{
+			name: "a prefix is one frame",
+			do:   func(_ *acks, settle func(bool, ...uint64)) { settle(true, 1, 2, 3) },
+			want: "ack 3 multiple",
+		},
+		{
+			name: "batches that come back out of order are one frame",
+			do: func(_ *acks, settle func(bool, ...uint64)) {
+				settle(true, 3, 4)
+				settle(true, 1, 2)
+			},
+			want: "ack 4 multiple",
+		},
+		{
+			name: "behind a hole the second flush answers one by one",
+			do: func(a *acks, settle func(bool, ...uint64)) {
+				settle(true, 2, 3)
+				a.flush(false)
+				settle(true, 4)
+				a.flush(false)
+				settle(true, 1)
+			},
+			want: "ack 2; ack 3; ack 4 multiple",
+		},
+		{
+			name: "the last flush answers all",
+			do: func(a *acks, settle func(bool, ...uint64)) {
+				settle(true, 2, 4)
+				a.flush(true)
+			},
+			want: "ack 2; ack 4",
+		},
+		{
+			name: "unsettled ones go back at once and do not hold the prefix up",
+			do: func(_ *acks, settle func(bool, ...uint64)) {
+				settle(true, 1)
+				settle(false, 2)
+				settle(true, 3)
+				settle(false, 4)
+			},
+			want: "ack 1 multiple; nack 2; ack 3 multiple; nack 4",
+		},
+		{
+			name: "a prefix that ends with an answered tag names the last open one",
+			do: func(_ *acks, settle func(bool, ...uint64)) {
+				settle(true, 2)
+				settle(false, 3)
+				settle(true, 1)
+			},
+			want: "nack 3; ack 2 multiple",
+		},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			w := newWire(t, 9)
+			a := newAcks(w)
+			test.do(a, func(done bool, tags ...uint64) {
+				for _, tag := range tags {
+					w.settled[tag] = done
+				}
+				a.settle(len(tags), func(i int) (uint64, bool) { return tags[i], done })
+			})
+			if got := strings.Join(w.said, "; "); got != test.want {
+				t.Errorf("answered %q, want %q", got, test.want)
+			}
+		})
+	}
+}

@@ -1,0 +1,228 @@
+package amqp
+
+import (
+	"fmt"
+	"path"
+	"strings"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+
+	"github.com/millstream/millstream/connectors/transport"
+	"github.com/millstream/millstream/flow"
+	"github.com/millstream/millstream/pipelines/config"
+	"github.com/millstream/millstream/pipelines/diag"
+	"github.com/millstream/millstream/pipelines/expression"
+)
+
+// Broker are the options of a connection, which source and sink share.
+type Broker struct {
+	// URL is amqp://user:password@host:port/vhost, or amqps:// for TLS. It is never shown.
+	URL config.Secret `yaml:"url"`
+	// URLs are the nodes of a cluster, tried in order; instead of url.
+	URLs []config.Secret `yaml:"urls"`
+	// TLS says which certificates to use with amqps.
+	TLS *transport.TLS `yaml:"tls"`
+}
+
+// Source is the configuration of a source.
+type Source struct {
+	Broker `yaml:",inline"`
+	// Queue is the queue to consume.
+	Queue string `yaml:"queue" required:"true"`
+	// Prefetch is how many deliveries may be unacknowledged; 0 is twice the largest batch.
+	Prefetch int `yaml:"prefetch"`
+	// Declare creates the queue if it is missing. Left out: the queue must exist.
+	Declare *Declare `yaml:"declare"`
+}
+
+// Declare is the queue as it is created. A queue that exists with other settings is an error.
+type Declare struct {
+	// Type is classic or quorum.
+	Type string `yaml:"type" default:"classic" oneof:"classic quorum"`
+	// Durable queues survive a restart of the broker; a quorum queue must be durable.
+	Durable bool `yaml:"durable" default:"true"`
+	// Arguments are further x-… arguments: text, numbers and bools.
+	Arguments map[string]any `yaml:"arguments"`
+}
+
+// Sink is the configuration of a sink.
+type Sink struct {
+	Broker `yaml:",inline"`
+	// Exchange is the exchange to publish to; "" is the default exchange, whose routing keys are the names of queues.
+	Exchange config.Template `yaml:"exchange"`
+	// RoutingKey is the routing key, at most 255 bytes.
+	RoutingKey config.Template `yaml:"routing_key"`
+	// Allow are globs that a routing key made of the message must match, or an exchange made of it.
+	Allow []string `yaml:"allow"`
+	// Mandatory makes a message that no queue takes an error of code unroutable. false: the broker drops it.
+	Mandatory bool `yaml:"mandatory" default:"true"`
+}
+
+// check adds what is wrong with the connection's options.
+func (c *Broker) check(b *config.Builder) {
+	transport.CheckTLS(b, c.TLS)
+	switch {
+	case written(b, "url") && written(b, "urls"):
+		transport.FindingWithCode(b, diag.ConflictingKey, "urls", "url and urls are both given", "keep one of them")
+	case b.Value != nil && !written(b, "url") && !written(b, "urls"):
+		transport.FindingWithCode(b, diag.MissingKey, "", `"url" is missing`, "write url: amqp://host:5672/")
+	}
+	for _, u := range c.urls() {
+		parsed, err := amqp.ParseURI(u.Reveal())
+		if err != nil {
+			transport.Finding(b, "url", "the URL cannot be read", "write amqp://user:password@host:5672/vhost")
+			continue
+		}
+		if c.TLS != nil && parsed.Scheme != "amqps" {
+			transport.Finding(b, "tls", "tls is given but the URL is amqp://", "write amqps:// in the URL")
+		}
+	}
+}
+
+func (c *Broker) urls() []config.Secret {
+	var all []config.Secret
+	for _, u := range append([]config.Secret{c.URL}, c.URLs...) {
+		if !u.IsZero() {
+			all = append(all, u)
+		}
+	}
+	return all
+}
+
+func written(b *config.Builder, option string) bool {
+	if b.Value == nil {
+		return false
+	}
+	for _, e := range b.Value.Entries() {
+		if e.Key.Text == option {
+			return true
+		}
+	}
+	return false
+}
+
+// BuildSource implements config.SourceConfig.
+func (c *Source) BuildSource(b *config.Builder) config.Source {
+	c.check(b)
+	if c.Prefetch < 0 || c.Prefetch > maxPrefetch {
+		transport.Finding(b, "prefetch", fmt.Sprintf("prefetch must be from 0 to %d", maxPrefetch), "leave it out")
+	}
+	if len(c.Queue) > maxShort {
+		transport.FindingWithCode(b, diag.BadName, "queue", fmt.Sprintf("the queue's name has %d bytes, the most is %d", len(c.Queue), maxShort), "")
+	}
+	if d := c.Declare; d != nil {
+		if d.Type == amqp.QueueTypeQuorum && !d.Durable {
+			transport.Finding(b, "declare", "a quorum queue is always durable", "leave durable out")
+		}
+		if _, err := d.table(); err != nil {
+			transport.Finding(b, "declare", err.Error(), "arguments are text, whole numbers and bools")
+		}
+	}
+	return config.Source{Traits: traits(), Open: c.open(c.dialer(b))}
+}
+
+// maxPrefetch is what basic.qos can say (AMQP 0-9-1 section 1.8.3.1: a short).
+const maxPrefetch = 65535
+
+// maxShort is the most bytes of a short string (AMQP 0-9-1 section 4.2.5.3): names, routing keys, most properties.
+const maxShort = 255
+
+func traits() flow.Traits { return flow.Traits{Keyed: true, Headers: true} }
+
+// table is the queue's arguments.
+func (d *Declare) table() (amqp.Table, error) {
+	t := amqp.Table{amqp.QueueTypeArg: d.Type}
+	for name, v := range d.Arguments {
+		switch v := v.(type) {
+		case string, bool, int64, float64:
+			t[name] = v
+		case int:
+			t[name] = int64(v)
+		default:
+			return nil, fmt.Errorf("the argument %s is neither text nor a number nor a bool", name)
+		}
+	}
+	return t, nil
+}
+
+// BuildSink implements config.SinkConfig.
+func (c *Sink) BuildSink(b *config.Builder) config.Sink {
+	c.check(b)
+	p := &preparer{allow: c.Allow, mandatory: c.Mandatory, users: c.users()}
+	p.exchange = c.name(b, "exchange", c.Exchange)
+	p.routingKey = c.name(b, "routing_key", c.RoutingKey)
+	if !c.Exchange.Set && !c.RoutingKey.Set && b.Value != nil && !written(b, "exchange") && !written(b, "routing_key") {
+		transport.FindingWithCode(b, diag.MissingKey, "", "neither exchange nor routing_key says where messages go",
+			"write exchange: name, or routing_key: the name of a queue")
+	}
+	return config.Sink{Traits: traits(), Preparer: p, Open: c.open(c.dialer(b), p)}
+}
+
+// name compiles the exchange or the routing key and checks what can be checked without a message.
+func (c *Sink) name(b *config.Builder, option string, t config.Template) rendered {
+	r := rendered{option: option, template: b.Template(t)}
+	if r.template == nil {
+		return r
+	}
+	text, constant := r.template.Constant()
+	switch {
+	case constant && t.Text.Undefined:
+	case constant && transport.LooksLikePath(text):
+		transport.FindingWithCode(b, diag.ExpressionInLiteral, option, fmt.Sprintf("%q is a literal and reads like a path of the message", text),
+			fmt.Sprintf(`write %s: "name.{{ %s }}"`, option, text))
+	case constant && len(text) > maxShort:
+		transport.FindingWithCode(b, diag.BadName, option, fmt.Sprintf("%s has %d bytes, the most is %d", option, len(text), maxShort), "")
+	case constant:
+		r.constant = text
+	case r.template.Prefix() == "" && len(c.Allow) == 0 && c.unbounded(option):
+		transport.FindingWithCode(b, diag.OpenDestination, option, "the message alone decides where it goes",
+			"begin with literal text, or write allow: [globs of what it may be]")
+	}
+	r.isConstant = constant
+	return r
+}
+
+// unbounded tells whether a free text in that option lets a message choose any destination: an exchange always, a routing key when it
+// names queues. Behind a named exchange the bindings decide.
+func (c *Sink) unbounded(option string) bool {
+	return option == "exchange" || !c.Exchange.Set || c.Exchange.Text.Scalar.Text == ""
+}
+
+// rendered is a name that may depend on the message.
+type rendered struct {
+	option     string
+	template   *expression.Template
+	constant   string
+	isConstant bool
+}
+
+func (r *rendered) render(m *flow.Message, allow []string) (string, error) {
+	if r.template == nil || r.isConstant {
+		return r.constant, nil
+	}
+	var room [64]byte
+	b, err := r.template.Render(m, room[:0])
+	if err != nil {
+		return "", err
+	}
+	name := string(b)
+	switch {
+	case len(name) > maxShort:
+		return "", flow.Errorf(flow.Permanent, flow.CodeInvalidName, "%s has %d bytes, the most is %d", r.option, len(name), maxShort)
+	case strings.ContainsRune(name, 0):
+		return "", flow.Errorf(flow.Permanent, flow.CodeInvalidName, "%s %q holds a zero byte", r.option, name)
+	case len(allow) > 0 && !matches(allow, name):
+		return "", flow.Errorf(flow.Permanent, flow.CodeInvalidName, "%s %q matches none of allow: %s", r.option, name, strings.Join(allow, ", "))
+	}
+	return name, nil
+}
+
+// matches tells whether a name matches one of the globs.
+func matches(globs []string, name string) bool {
+	for _, g := range globs {
+		if ok, err := path.Match(g, name); err == nil && ok {
+			return true
+		}
+	}
+	return false
+}

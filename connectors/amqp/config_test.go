@@ -1,0 +1,95 @@
+package amqp
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/millstream/millstream/connectors/connectortest"
+	"github.com/millstream/millstream/flow"
+	"github.com/millstream/millstream/pipelines/config"
+)
+
+func TestSinkOptionsAreChecked(t *testing.T) {
+	tests := []struct {
+		text string
+		want []string
+	}{
+		{text: "{url: amqp://h/, exchange: orders, routing_key: 'a.{{ body.x }}'}"},
+		{text: "{url: amqp://h/, exchange: orders, routing_key: '{{ body.x }}'}"},
+		{text: "{url: amqp://h/, routing_key: queue}"},
+		{text: "{url: amqp://h/, routing_key: '{{ body.x }}', allow: ['q.*']}"},
+		{text: "{urls: [amqp://a/, amqps://b/], exchange: x}"},
+		{text: "{url: amqp://h/, routing_key: '{{ body.x }}'}", want: []string{"open-destination: the message alone decides where it goes"}},
+		{text: "{url: amqp://h/, exchange: '{{ body.x }}'}", want: []string{"open-destination: the message alone decides where it goes"}},
+		{text: "{url: amqp://h/, exchange: x, routing_key: body.country}",
+			want: []string{`expression-in-literal: "body.country" is a literal and reads like a path of the message`}},
+		{text: "{url: amqp://h/}", want: []string{"missing-key: neither exchange nor routing_key says where messages go"}},
+		{text: "{exchange: x}", want: []string{`missing-key: "url" is missing`}},
+		{text: "{url: amqp://h/, urls: [amqp://h/], exchange: x}", want: []string{"conflicting-key: url and urls are both given"}},
+		{text: "{url: 'http://h/secret', exchange: x}", want: []string{"bad-value: the URL cannot be read"}},
+		{text: "{url: amqp://h/, exchange: x, tls: {}}", want: []string{"bad-value: tls is given but the URL is amqp://"}},
+		{text: "{url: amqps://h/, exchange: x, tls: {key: k}}", want: []string{"bad-value: tls has a key but no cert"}},
+		{text: "{url: amqp://h/, exchange: x, routing_key: " + strings.Repeat("r", 256) + "}",
+			want: []string{"bad-name: routing_key has 256 bytes, the most is 255"}},
+	}
+	for _, test := range tests {
+		t.Run(test.text[:min(len(test.text), 60)], func(t *testing.T) {
+			cfg := &Sink{}
+			_, findings := connectortest.Build(t, test.text, cfg, func(b *config.Builder) { cfg.BuildSink(b) })
+			if diff := cmp.Diff(test.want, findings); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestSourceOptionsAreChecked(t *testing.T) {
+	tests := []struct {
+		text string
+		want []string
+	}{
+		{text: "{url: amqp://h/, queue: q}"},
+		{text: "{url: amqp://h/, queue: q, prefetch: 100, declare: {type: quorum, arguments: {x-max-length: 5, x-overflow: reject-publish}}}"},
+		{text: "{url: amqp://h/}", want: []string{`missing-key: "queue" is missing`}},
+		{text: "{url: amqp://h/, queue: q, prefetch: 70000}", want: []string{"bad-value: prefetch must be from 0 to 65535"}},
+		{text: "{url: amqp://h/, queue: q, declare: {type: quorum, durable: false}}", want: []string{"bad-value: a quorum queue is always durable"}},
+		{text: "{url: amqp://h/, queue: q, declare: {arguments: {a: [1]}}}",
+			want: []string{"bad-value: the argument a is neither text nor a number nor a bool"}},
+	}
+	for _, test := range tests {
+		t.Run(test.text, func(t *testing.T) {
+			cfg := &Source{}
+			_, findings := connectortest.Build(t, test.text, cfg, func(b *config.Builder) { cfg.BuildSource(b) })
+			for i, f := range findings {
+				findings[i] = strings.TrimSuffix(f, " in test.yaml")
+			}
+			if diff := cmp.Diff(test.want, findings); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestWhatABrokerWouldCloseTheConnectionForIsRefusedBefore(t *testing.T) {
+	cfg := &Sink{}
+	var built config.Sink
+	connectortest.Build(t, "{url: amqp://h/, exchange: x, routing_key: 'k'}", cfg, func(b *config.Builder) { built = cfg.BuildSink(b) })
+	long := strings.Repeat("x", 256)
+	tests := []struct {
+		name   string
+		record flow.Record
+		code   flow.Code
+	}{
+		{"a long header name", flow.Record{Headers: []flow.Header{flow.TextHeader(long, "v")}}, flow.CodeInvalidName},
+		{"headers larger than a frame", flow.Record{Headers: []flow.Header{flow.TextHeader("h", strings.Repeat("x", 131072))}}, flow.CodeTooLarge},
+		{"a long message id", flow.Record{Props: &flow.Properties{MessageID: long}}, flow.CodeTooLarge},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			_, err := prepare(built.Preparer, test.record)
+			wantError(t, err, flow.Permanent, test.code)
+		})
+	}
+}

@@ -1,0 +1,309 @@
+package amqp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+
+	"github.com/millstream/millstream/flow"
+)
+
+// link is one connection of a sink and its one channel in confirm mode. A channel that the broker closes ends the link: the next one
+// begins with a window of its own.
+type link struct {
+	conn   *amqp.Connection
+	ch     *amqp.Channel
+	window *window
+	log    interface{ Warn(msg string, args ...any) }
+
+	returns chan amqp.Return // unbuffered: a return is taken before any later confirm is
+	lost    chan *amqp.Error
+	blocked chan amqp.Blocking
+	added   chan struct{} // one slot: the window is not empty any more
+	closed  chan struct{} // closed when the link has ended
+	isBlock atomic.Bool
+	moved   time.Time // the last confirmation, or the end of a block; the goroutine in run has it
+	once    sync.Once
+}
+
+// connect opens a link. exchange, when given, must exist.
+func (s *sink) connect(ctx context.Context, exchange string) (*link, error) {
+	conn, err := s.dialer.dial(ctx, fmt.Sprintf("millstream %s %s %s", s.host.Instance(), s.host.Pipeline(), s.host.Name()))
+	if err != nil {
+		return nil, err
+	}
+	l := &link{
+		conn: conn, window: newWindow(), log: s.host.Logger(), returns: make(chan amqp.Return), lost: make(chan *amqp.Error, 2),
+		blocked: make(chan amqp.Blocking, 8), added: make(chan struct{}, 1), closed: make(chan struct{}),
+	}
+	if err := l.openChannel(exchange); err != nil {
+		_ = conn.CloseDeadline(time.Now().Add(closeTimeout))
+		return nil, err
+	}
+	return l, nil
+}
+
+func (l *link) openChannel(exchange string) error {
+	if exchange != "" {
+		if err := checkExchange(l.conn, exchange); err != nil {
+			return err
+		}
+	}
+	ch, err := l.conn.Channel()
+	if err != nil {
+		return channelError(err)
+	}
+	if err := ch.Confirm(false); err != nil {
+		return channelError(err)
+	}
+	l.ch = ch
+	ch.NotifyReturn(l.returns)
+	ch.NotifyClose(l.lost)
+	l.conn.NotifyBlocked(l.blocked)
+	return nil
+}
+
+// checkExchange asks on a channel of its own, which the broker closes when the exchange is missing.
+func checkExchange(conn *amqp.Connection, exchange string) error {
+	ch, err := conn.Channel()
+	if err != nil {
+		return channelError(err)
+	}
+	if err := ch.ExchangeDeclarePassive(exchange, "", true, false, false, false, nil); err != nil {
+		e := channelError(err)
+		return flow.Errorf(e.Class, e.Code, "exchange %q: %w", exchange, e)
+	}
+	return ch.Close()
+}
+
+// publish writes one message. It waits while the window is full or the broker has blocked the connection: the back-pressure.
+func (l *link) publish(ctx context.Context, e *entry) error {
+	if frame := l.conn.Config.FrameSize; frame > 0 && e.pub.header > frame-64 {
+		return flow.Errorf(flow.Permanent, flow.CodeTooLarge, "the headers do not fit into the broker's frames of %d bytes", frame)
+	}
+	select {
+	case l.window.room <- struct{}{}:
+	default:
+		select {
+		case l.window.room <- struct{}{}:
+		case <-ctx.Done():
+			return flow.Errorf(flow.Transient, flow.CodeUnavailable, "%w", ctx.Err())
+		case <-l.closed:
+			return errLost
+		}
+	}
+	if err := l.unblocked(ctx); err != nil {
+		<-l.window.room
+		return err
+	}
+	// The window has the message before the broker does: a return may be faster than this goroutine.
+	e.at = time.Now()
+	if !l.window.add(e) {
+		return errLost
+	}
+	confirm, err := l.ch.PublishWithDeferredConfirm(e.pub.exchange, e.key, e.pub.mandatory, false, e.pub.message)
+	if err != nil {
+		// The link is about to end and answers the message, as part of the window.
+		l.end()
+		return nil //nolint:nilerr // answered by the end of the window
+	}
+	l.confirmWith(e, confirm)
+	return nil
+}
+
+var errLost = flow.Errorf(flow.Transient, flow.CodeUnavailable, "the connection was lost before the message was published")
+
+// confirmWith makes the confirmation known to the goroutine that waits for it.
+func (l *link) confirmWith(e *entry, c *amqp.DeferredConfirmation) {
+	l.window.mu.Lock()
+	e.confirm = c
+	l.window.mu.Unlock()
+	select {
+	case l.added <- struct{}{}:
+	default:
+	}
+}
+
+// unblocked waits while the broker has blocked the connection (a memory or disk alarm).
+func (l *link) unblocked(ctx context.Context) error {
+	for l.isBlock.Load() {
+		select {
+		case <-time.After(20 * time.Millisecond):
+		case <-ctx.Done():
+			return flow.Errorf(flow.Transient, flow.CodeUnavailable, "%w", ctx.Err())
+		case <-l.closed:
+			return errLost
+		}
+	}
+	return nil
+}
+
+// run answers messages as the broker confirms and returns them, until the link ends; it gives the reason.
+func (l *link) run() error {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	var cause error
+	for cause == nil {
+		cause = l.step(tick.C)
+	}
+	l.end()
+	go func() {
+		for range l.returns { //nolint:revive // so that the library's reader does not wait for us
+		}
+	}()
+	_ = l.conn.CloseDeadline(time.Now().Add(closeTimeout))
+	l.fail(l.said(cause))
+	return cause
+}
+
+// step waits for the next thing to happen.
+func (l *link) step(tick <-chan time.Time) (cause error) {
+	var confirmed <-chan struct{}
+	oldest, confirm := l.oldest()
+	if confirm != nil {
+		confirmed = confirm.Done()
+	}
+	select {
+	case r, ok := <-l.returns:
+		if ok && !l.window.took(&r) {
+			return fmt.Errorf("the broker returned a message that was not sent: exchange %q, routing key %q", r.Exchange, r.RoutingKey)
+		}
+		if !ok {
+			return errClosed
+		}
+	case <-confirmed:
+		if l.ch.IsClosed() && !confirm.Acked() {
+			return errClosed
+		}
+		l.window.pop()
+		l.moved = time.Now()
+		oldest.answer(verdict(oldest, confirm.Acked()))
+	case <-l.added:
+	case b, ok := <-l.blocked:
+		if ok {
+			l.isBlock.Store(b.Active)
+			l.moved = time.Now()
+			if b.Active {
+				l.log.Warn("the broker has blocked the connection; the sink waits", "reason", b.Reason)
+			}
+		} else {
+			return errClosed
+		}
+	case <-tick:
+		if oldest != nil && !l.isBlock.Load() && time.Since(oldest.at) > confirmTimeout && time.Since(l.moved) > confirmTimeout {
+			return fmt.Errorf("the broker has not confirmed a message within %s", confirmTimeout)
+		}
+	case <-l.closed:
+		return errClosed
+	}
+	return nil
+}
+
+var errClosed = errors.New("the channel or the connection was closed")
+
+func (l *link) oldest() (*entry, *amqp.DeferredConfirmation) {
+	e := l.window.oldest()
+	if e == nil {
+		return nil, nil
+	}
+	l.window.mu.Lock()
+	defer l.window.mu.Unlock()
+	return e, e.confirm
+}
+
+func verdict(e *entry, acked bool) error {
+	switch {
+	case e.returned != nil:
+		return e.returned
+	case !acked:
+		return flow.Errorf(flow.Transient, flow.CodeUnavailable, "the broker refuses the message for now (nack)")
+	}
+	return nil
+}
+
+// said is the broker's own reason for closing, when it gave one.
+func (l *link) said(cause error) error {
+	select {
+	case err, ok := <-l.lost:
+		if ok && err != nil {
+			return err
+		}
+	case <-time.After(100 * time.Millisecond):
+	}
+	return cause
+}
+
+// fail answers all that is unconfirmed. Only what the broker's reason is about fails for that reason; the rest is sent again.
+func (l *link) fail(cause error) {
+	reason := channelError(cause)
+	left := l.window.end()
+	var other error = flow.Errorf(flow.Transient, flow.CodeUnavailable, "not confirmed when the connection was lost: %w", cause)
+	for _, e := range left {
+		switch {
+		case e.returned != nil, e.confirm != nil && e.confirm.Acked():
+			e.answer(verdict(e, true))
+		case about(cause, e):
+			e.answer(blame(reason, cause))
+		default:
+			e.answer(other)
+		}
+	}
+}
+
+// blame is the failure of the message that made the broker close the channel.
+func blame(reason *flow.Error, cause error) error {
+	if _, ok := sizeIn(cause); ok {
+		return flow.Errorf(flow.Permanent, flow.CodeTooLarge, "%w", reason)
+	}
+	return reason
+}
+
+// about tells whether the broker's reason for closing the channel is about that message.
+func about(cause error, e *entry) bool {
+	var said *amqp.Error
+	if !errors.As(cause, &said) {
+		return false
+	}
+	if size, ok := sizeIn(cause); ok {
+		return size == len(e.pub.message.Body)
+	}
+	switch said.Code {
+	case amqp.NotFound, amqp.AccessRefused:
+		return strings.Contains(said.Reason, "exchange '"+e.pub.exchange+"'") || e.pub.exchange == "" && strings.Contains(said.Reason, "default exchange")
+	}
+	return false
+}
+
+// sizeIn reads the size of a message that RabbitMQ finds too large: "message size 200 is larger than configured max size 100".
+func sizeIn(cause error) (size int, ok bool) {
+	var said *amqp.Error
+	if !errors.As(cause, &said) {
+		return 0, false
+	}
+	_, rest, ok := strings.Cut(said.Reason, "message size ")
+	if !ok || !strings.Contains(rest, "larger than") {
+		return 0, false
+	}
+	digits, _, _ := strings.Cut(rest, " ")
+	size, err := strconv.Atoi(digits)
+	return size, err == nil
+}
+
+func (l *link) end() { l.once.Do(func() { close(l.closed) }) }
+
+// close says goodbye. The goroutine in run then comes to its end.
+func (l *link) close() error {
+	err := l.conn.CloseDeadline(time.Now().Add(closeTimeout))
+	l.end()
+	if errors.Is(err, amqp.ErrClosed) {
+		return nil
+	}
+	return err
+}

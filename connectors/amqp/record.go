@@ -1,0 +1,207 @@
+package amqp
+
+import (
+	"math"
+	"strconv"
+	"time"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+
+	"github.com/millstream/millstream/connectors/transport"
+	"github.com/millstream/millstream/flow"
+)
+
+// fillRecord makes a record of a delivery.
+func fillRecord(r *flow.Record, d *amqp.Delivery, queue string) {
+	*r = flow.Record{
+		Body: d.Body, Key: keyOf(d.Headers), Headers: headersOf(d.Headers), Props: propertiesOf(d), Topic: queue, ID: d.MessageId,
+		Time: timeOf(d), Offset: int64(min(d.DeliveryTag, math.MaxInt64)), Partition: flow.NoPartition, //nolint:gosec // bounded
+		Attempt: attemptOf(d), Tag: d.DeliveryTag, Redelivered: d.Redelivered,
+	}
+	if tombstone, _ := d.Headers[tombstoneHeader].(bool); tombstone && len(d.Body) == 0 {
+		r.Body = nil
+	}
+}
+
+// attemptOf counts deliveries from 1. A quorum queue counts those before; a classic queue only says that there were some.
+func attemptOf(d *amqp.Delivery) int32 {
+	switch n := plain(d.Headers[countHeader]).(type) {
+	case int:
+		if n >= 0 && n < math.MaxInt32 {
+			return int32(n) + 1
+		}
+	}
+	if d.Redelivered {
+		return 2
+	}
+	return 1
+}
+
+func timeOf(d *amqp.Delivery) int64 {
+	if ms, ok := plain(d.Headers[millisHeader]).(int); ok && ms > 0 && ms < math.MaxInt64/1_000_000 {
+		return int64(ms) * 1_000_000
+	}
+	if d.Timestamp.Unix() > 0 && d.Timestamp.Unix() < math.MaxInt64/1_000_000_000 {
+		return d.Timestamp.UnixNano()
+	}
+	return 0
+}
+
+func propertiesOf(d *amqp.Delivery) *flow.Properties {
+	p := &flow.Properties{
+		ContentType: d.ContentType, ContentEncoding: d.ContentEncoding, MessageID: d.MessageId, Type: d.Type, AppID: d.AppId,
+		UserID: d.UserId, ReplyTo: d.ReplyTo, Priority: d.Priority, HasPriority: d.Priority > 0, Durable: d.DeliveryMode == amqp.Persistent,
+	}
+	if d.CorrelationId != "" {
+		p.CorrelationID = textOf(d.CorrelationId)
+	}
+	if d.ReplyTo != "" {
+		p.ReplyToKind = "queue"
+	}
+	if ms, err := strconv.ParseInt(d.Expiration, 10, 64); err == nil && ms > 0 && ms < math.MaxInt64/int64(time.Millisecond) {
+		p.TTL = time.Duration(ms) * time.Millisecond
+	}
+	return p
+}
+
+// preparer renders exchange, routing key, properties and headers of a message.
+type preparer struct {
+	exchange, routingKey rendered
+	allow                []string
+	mandatory            bool
+	users                []string
+}
+
+// publishing is a message as it is published; o.Native of what Prepare has seen.
+type publishing struct {
+	exchange  string
+	mandatory bool
+	message   amqp.Publishing
+	header    int // about how many bytes the content header takes
+}
+
+// maxHeader is the largest content header: it has to fit into one frame (AMQP 0-9-1 section 4.2.6.1), and a broker closes the
+// connection over one that does not. RabbitMQ's frames have 131,072 bytes unless it is told otherwise.
+const maxHeader = 131072 - 64
+
+// Prepare implements flow.Preparer.
+func (p *preparer) Prepare(m *flow.Message, o *flow.Outgoing) (err error) {
+	pub := &publishing{mandatory: p.mandatory}
+	if pub.exchange, err = p.exchange.render(m, p.allowFor(&p.exchange)); err != nil {
+		return err
+	}
+	if o.Dest, err = p.routingKey.render(m, p.allowFor(&p.routingKey)); err != nil {
+		return err
+	}
+	msg := &pub.message
+	msg.Body, msg.DeliveryMode = o.Body, amqp.Persistent
+	own := m.Connector() == "amqp"
+	if msg.Headers, err = tableOf(o.Headers(), func(name string) bool {
+		return routed(name) || name == millisHeader || !own && transport.Foreign(name)
+	}); err != nil {
+		return err
+	}
+	add := func(name string, v any) {
+		if msg.Headers == nil {
+			msg.Headers = amqp.Table{}
+		}
+		msg.Headers[name] = v
+	}
+	if o.Key != nil {
+		add(keyHeader, keyField(o.Key))
+	}
+	if o.Body == nil {
+		add(tombstoneHeader, true)
+	}
+	if t := o.Time(); t.Unix() > 0 {
+		msg.Timestamp = t
+		if ms := t.UnixMilli(); ms%1000 != 0 || hasHeader(o.Headers(), millisHeader) {
+			add(millisHeader, ms)
+		}
+	}
+	if props := o.Props(); props != nil {
+		p.properties(msg, props, add)
+	}
+	if err := checkShort(msg); err != nil {
+		return err
+	}
+	pub.header = tableSize(msg.Headers) + 14 + 8*(maxShort+1)
+	if size := tableSize(msg.Headers); pub.header > maxHeader {
+		return flow.Errorf(flow.Permanent, flow.CodeTooLarge, "the headers take %d bytes; they have to fit into one frame of the broker", size)
+	}
+	o.Native = pub
+	return nil
+}
+
+func hasHeader(hs []flow.Header, name string) bool {
+	for _, h := range hs {
+		if h.Name == name {
+			return true
+		}
+	}
+	return false
+}
+
+// allowFor is the allow list where it is about that name: the exchange when it is made of the message, else the routing key.
+func (p *preparer) allowFor(r *rendered) []string {
+	if r == &p.exchange || p.exchange.template == nil || p.exchange.isConstant {
+		return p.allow
+	}
+	return nil
+}
+
+// properties fills in what the message had. What AMQP would refuse becomes a header.
+func (p *preparer) properties(msg *amqp.Publishing, props *flow.Properties, add func(name string, v any)) {
+	msg.ContentType, msg.ContentEncoding, msg.MessageId = props.ContentType, props.ContentEncoding, props.MessageID
+	msg.Type, msg.AppId = props.Type, props.AppID
+	if props.HasPriority {
+		msg.Priority = props.Priority
+	}
+	if !props.CorrelationID.IsNil() {
+		id := flow.Header{Value: props.CorrelationID}.Text()
+		if len(id) <= maxShort {
+			msg.CorrelationId = id
+		} else {
+			add("millstream-correlation-id", keyField([]byte(id)))
+		}
+	}
+	switch {
+	case props.ReplyTo == "":
+	case props.ReplyToKind == "queue" && len(props.ReplyTo) <= maxShort:
+		msg.ReplyTo = props.ReplyTo
+	default:
+		add(replyHeader, props.ReplyTo)
+	}
+	if props.UserID != "" {
+		if p.onlyUser(props.UserID) {
+			msg.UserId = props.UserID
+		} else {
+			add(userHeader, props.UserID)
+		}
+	}
+	if props.TTL > 0 {
+		msg.Expiration = strconv.FormatInt(max(1, props.TTL.Milliseconds()), 10)
+	}
+}
+
+// onlyUser tells whether the broker will take that user_id on every connection.
+func (p *preparer) onlyUser(name string) bool {
+	for _, u := range p.users {
+		if u != name {
+			return false
+		}
+	}
+	return len(p.users) > 0
+}
+
+func checkShort(msg *amqp.Publishing) error {
+	for _, f := range [...]struct{ name, text string }{
+		{"content_type", msg.ContentType}, {"content_encoding", msg.ContentEncoding}, {"message_id", msg.MessageId}, {"type", msg.Type},
+		{"app_id", msg.AppId},
+	} {
+		if len(f.text) > maxShort {
+			return flow.Errorf(flow.Permanent, flow.CodeTooLarge, "%s has %d bytes, the most is %d", f.name, len(f.text), maxShort)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,172 @@
+package amqp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+
+	"github.com/millstream/millstream/flow"
+)
+
+const (
+	// flushInterval is how often what is settled behind a hole is acknowledged by itself.
+	flushInterval = 250 * time.Millisecond
+	// closeTimeout bounds the broker's answer to a goodbye.
+	closeTimeout = 5 * time.Second
+	consumerTag  = "millstream"
+)
+
+// session is one connection of a source and its one channel.
+type session struct {
+	conn *amqp.Connection
+	ch   *amqp.Channel
+	lane *flow.Lane
+	acks *acks
+	// buffer holds up to the prefetch window: the library hands deliveries over one at a time, so without it each batch would be one.
+	buffer chan amqp.Delivery
+	lost   chan *amqp.Error
+
+	consuming sync.Once
+	stopped   chan struct{}
+	stopping  sync.Once
+	ended     sync.WaitGroup
+}
+
+// connect opens a connection and makes sure that the queue is there.
+func (s *source) connect(ctx context.Context) (*session, error) {
+	conn, err := s.dialer.dial(ctx, fmt.Sprintf("millstream %s %s %s", s.host.Instance(), s.host.Pipeline(), s.host.Name()))
+	if err != nil {
+		return nil, err
+	}
+	se, err := s.prepareChannel(conn)
+	if err != nil {
+		_ = conn.CloseDeadline(time.Now().Add(closeTimeout))
+		return nil, err
+	}
+	return se, nil
+}
+
+func (s *source) prepareChannel(conn *amqp.Connection) (*session, error) {
+	ch, err := conn.Channel()
+	if err != nil {
+		return nil, channelError(err)
+	}
+	if err := s.declare(ch); err != nil {
+		e := channelError(err)
+		return nil, flow.Errorf(e.Class, e.Code, "queue %q: %w", s.cfg.Queue, e)
+	}
+	se := &session{
+		conn: conn, ch: ch, lane: flow.NewLane(s.cfg.Queue), acks: newAcks(ch), stopped: make(chan struct{}),
+		lost: make(chan *amqp.Error, 2),
+	}
+	ch.NotifyClose(se.lost)
+	return se, nil
+}
+
+func (s *source) declare(ch *amqp.Channel) error {
+	d := s.cfg.Declare
+	if d == nil {
+		_, err := ch.QueueDeclarePassive(s.cfg.Queue, true, false, false, false, nil)
+		return err
+	}
+	args, err := d.table()
+	if err != nil {
+		return err
+	}
+	_, err = ch.QueueDeclare(s.cfg.Queue, d.Durable, false, false, false, args)
+	return err
+}
+
+// consume begins to read, once.
+func (se *session) consume(queue string, prefetch int) (err error) {
+	se.consuming.Do(func() {
+		if err = se.ch.Qos(prefetch, 0, false); err != nil {
+			return
+		}
+		var deliveries <-chan amqp.Delivery
+		if deliveries, err = se.ch.Consume(queue, consumerTag, false, false, false, false, nil); err != nil {
+			return
+		}
+		se.buffer = make(chan amqp.Delivery, prefetch)
+		se.ended.Go(func() { se.pump(deliveries) })
+		se.ended.Go(se.flushNowAndThen)
+	})
+	if err != nil {
+		return channelError(err)
+	}
+	return nil
+}
+
+// pump moves deliveries into the buffer until the library ends them. What comes after the stop is left to the broker.
+func (se *session) pump(deliveries <-chan amqp.Delivery) {
+	defer close(se.buffer)
+	for d := range deliveries {
+		select {
+		case <-se.stopped:
+			_ = d.Nack(false, true)
+			continue
+		default:
+		}
+		se.buffer <- d // never blocks: the broker keeps to the window
+	}
+}
+
+func (se *session) flushNowAndThen() {
+	tick := time.NewTicker(flushInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			se.acks.flush(false)
+		case <-se.stopped:
+			return
+		}
+	}
+}
+
+// stopConsuming takes no more deliveries, and gives back what was not pushed.
+func (se *session) stopConsuming() {
+	_ = se.ch.Cancel(consumerTag, false)
+	se.stop()
+	for d := range se.buffer {
+		_ = d.Nack(false, true)
+	}
+}
+
+func (se *session) stop() { se.stopping.Do(func() { close(se.stopped) }) }
+
+// giveBack requeues a batch that was not taken.
+func (se *session) giveBack(f *flight) {
+	se.acks.settle(len(f.batch.Records), func(i int) (uint64, bool) { return f.batch.Records[i].Tag, false })
+}
+
+// reason is why the session ended.
+func (se *session) reason() error {
+	select {
+	case err := <-se.lost:
+		if err != nil {
+			return channelError(err)
+		}
+	default:
+	}
+	return errors.New("the broker cancelled the consumer, or the connection broke")
+}
+
+// close ends the session and the goroutines that belong to it.
+func (se *session) close() error {
+	se.stop()
+	err := se.conn.CloseDeadline(time.Now().Add(closeTimeout))
+	if errors.Is(err, amqp.ErrClosed) {
+		err = nil
+	}
+	if se.buffer != nil {
+		for range se.buffer { //nolint:revive // emptied, so that the pump can end
+		}
+	}
+	se.ended.Wait()
+	return err
+}

@@ -1,0 +1,203 @@
+package amqp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+
+	"github.com/millstream/millstream/flow"
+)
+
+// source consumes one queue. It reconnects for ever once it has been open.
+type source struct {
+	host     flow.Host
+	dialer   dialer
+	cfg      Source
+	prefetch int
+
+	batchRecords int
+	batchBytes   int64
+	flights      sync.Pool
+
+	mu      sync.Mutex
+	current *session
+	closed  bool
+}
+
+// flight is one batch on its way.
+type flight struct {
+	batch   flow.Batch
+	session *session
+}
+
+func (c *Source) open(d dialer) func(context.Context, flow.Host) (flow.Source, error) {
+	return func(ctx context.Context, host flow.Host) (flow.Source, error) {
+		limits := host.Limits()
+		s := &source{
+			host: host, dialer: d, cfg: *c, prefetch: c.Prefetch, batchRecords: limits.BatchRecords(), batchBytes: limits.BatchBytes(),
+		}
+		if s.prefetch == 0 {
+			s.prefetch = min(2*s.batchRecords, maxPrefetch)
+		}
+		s.flights.New = func() any { return &flight{} }
+		ctx, cancel := context.WithTimeout(ctx, openTimeout)
+		defer cancel()
+		first, err := s.connect(ctx)
+		if err != nil {
+			return nil, err
+		}
+		s.current = first
+		return s, nil
+	}
+}
+
+// Run implements flow.Source.
+func (s *source) Run(ctx context.Context, in flow.Intake) error {
+	for attempt := 0; ; {
+		session, err := s.session(ctx)
+		if err == nil {
+			began := time.Now()
+			err = s.consume(ctx, session, in)
+			var refused *refusedError
+			if errors.As(err, &refused) {
+				return refused.err
+			}
+			if ctx.Err() != nil {
+				return nil
+			}
+			s.drop(session)
+			if time.Since(began) > time.Minute {
+				attempt = 0
+			}
+		}
+		if ctx.Err() != nil {
+			return nil
+		}
+		s.host.Logger().Warn("the connection is lost; it is opened again", "queue", s.cfg.Queue, "error", err)
+		if !backoff(attempt, ctx.Done()) {
+			return nil
+		}
+		attempt++
+	}
+}
+
+// refusedError is what Push gave when it did not take a batch.
+type refusedError struct{ err error }
+
+func (e *refusedError) Error() string { return e.err.Error() }
+
+// session is the open one, or a new one.
+func (s *source) session(ctx context.Context) (*session, error) {
+	s.mu.Lock()
+	current := s.current
+	s.mu.Unlock()
+	if current != nil {
+		return current, nil
+	}
+	fresh, err := s.connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	s.current = fresh
+	s.mu.Unlock()
+	return fresh, nil
+}
+
+// drop ends a session that is lost: what the engine has of it and not sent yet comes back, and the broker delivers it again.
+func (s *source) drop(lost *session) {
+	lost.lane.Abandon()
+	lost.close()
+	s.mu.Lock()
+	s.current = nil
+	s.mu.Unlock()
+}
+
+// consume reads one session until it is lost or ctx is done.
+func (s *source) consume(ctx context.Context, se *session, in flow.Intake) error {
+	if err := se.consume(s.cfg.Queue, s.prefetch); err != nil {
+		return err
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			se.stopConsuming()
+			return nil
+		case d, ok := <-se.buffer:
+			if !ok {
+				return se.reason()
+			}
+			f := s.gather(se, d)
+			if err := in.Push(ctx, &f.batch); err != nil {
+				se.giveBack(f)
+				s.release(f)
+				se.stopConsuming()
+				if ctx.Err() != nil {
+					return nil
+				}
+				return &refusedError{err}
+			}
+		}
+	}
+}
+
+// gather makes a batch of what has piled up, without waiting.
+func (s *source) gather(se *session, d amqp.Delivery) *flight {
+	f, _ := s.flights.Get().(*flight)
+	f.session = se
+	f.batch.Lane, f.batch.Arrived, f.batch.Memory = se.lane, time.Now().UnixNano(), f
+	bytes := int64(0)
+	for {
+		f.batch.Records = append(f.batch.Records, flow.Record{})
+		fillRecord(&f.batch.Records[len(f.batch.Records)-1], &d, s.cfg.Queue)
+		bytes += int64(len(d.Body)) + 64
+		if len(f.batch.Records) == s.batchRecords || bytes >= s.batchBytes {
+			return f
+		}
+		select {
+		case next, ok := <-se.buffer:
+			if !ok {
+				return f
+			}
+			d = next
+		default:
+			return f
+		}
+	}
+}
+
+// Settle implements flow.Source.
+func (s *source) Settle(b *flow.Batch) {
+	f, ok := b.Memory.(*flight)
+	if !ok {
+		return
+	}
+	f.session.acks.settle(len(b.Records), func(i int) (uint64, bool) { return b.Records[i].Tag, b.Records[i].Settled() })
+	s.release(f)
+}
+
+func (s *source) release(f *flight) {
+	clear(f.batch.Records)
+	f.batch.Records, f.batch.Lane, f.session = f.batch.Records[:0], nil, nil
+	s.flights.Put(f)
+}
+
+// Close implements flow.Source.
+func (s *source) Close(context.Context) error {
+	s.mu.Lock()
+	current := s.current
+	s.current = nil
+	s.mu.Unlock()
+	if current == nil {
+		return nil
+	}
+	current.acks.flush(true)
+	if err := current.close(); err != nil {
+		return fmt.Errorf("close the connection of queue %q: %w", s.cfg.Queue, err)
+	}
+	return nil
+}
