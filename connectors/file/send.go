@@ -40,7 +40,7 @@ type openFile struct {
 	last    int64
 }
 
-func open(o options, host flow.Host) (flow.Sink, error) {
+func open(ctx context.Context, o options, host flow.Host) (flow.Sink, error) {
 	s := &sink{options: o, host: host, open: map[string]*openFile{}}
 	s.writer.hidden = "." + host.Pipeline() + "." + host.Name() + "." + filepath.Base(host.Instance()) + ".tmp"
 	if o.constant == "" {
@@ -50,10 +50,10 @@ func open(o options, host flow.Host) (flow.Sink, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer s.giveBack(f)
-	if err := f.probe(o.sync); err != nil {
-		_ = s.Close(context.Background())
-		return nil, err
+	err = f.probe(o.sync)
+	s.giveBack(f)
+	if err != nil {
+		return nil, errors.Join(err, s.Close(ctx))
 	}
 	return s, nil
 }

@@ -67,7 +67,7 @@ func (c *Sink) BuildSink(b *config.Builder) config.Sink {
 	}
 	return config.Sink{
 		Preparer: p,
-		Open:     func(_ context.Context, host flow.Host) (flow.Sink, error) { return open(o, host) },
+		Open:     func(ctx context.Context, host flow.Host) (flow.Sink, error) { return open(ctx, o, host) },
 	}
 }
 

@@ -33,7 +33,7 @@ func (s *source) Run(ctx context.Context, in flow.Intake) error {
 		if err := in.Push(ctx, b); err != nil {
 			s.Settle(b)
 			if ctx.Err() != nil {
-				return nil
+				return nil //nolint:nilerr // a source that is told to stop has not failed
 			}
 			return err
 		}

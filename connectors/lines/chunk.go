@@ -27,7 +27,7 @@ type Chunk struct {
 
 // take gives a chunk of at least size bytes, held once.
 func (p *Pool) take(size int) *Chunk {
-	class := bits.Len(uint(max(size-1, 0) / chunkSize)) //nolint:gosec // not negative
+	class := bits.Len(uint(max(size-1, 0) / chunkSize))
 	if class >= classes {
 		c := &Chunk{buf: make([]byte, size)}
 		c.holders.Store(1)

@@ -171,7 +171,7 @@ func (s *source) Run(ctx context.Context, to flow.Intake) error {
 // stopped is nil when a push failed because the source is to stop.
 func stopped(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
-		return nil
+		return nil //nolint:nilerr // a source that is told to stop has not failed
 	}
 	return err
 }

@@ -97,7 +97,7 @@ func (w *eachWriter) find(m *flow.Message) (value.Value, error) {
 
 // elements makes the list anew; nil when nothing has changed.
 func (w *eachWriter) elements(m *flow.Message, old []any) ([]any, error) {
-	out, any := make([]any, 0, len(old)), false
+	out, written := make([]any, 0, len(old)), false
 	for i, x := range old {
 		v, err := w.right.eval(m, expression.Bindings{It: x})
 		if err != nil {
@@ -117,9 +117,9 @@ func (w *eachWriter) elements(m *flow.Message, old []any) ([]any, error) {
 			}
 			out = append(out, changed)
 		}
-		any = true
+		written = true
 	}
-	if !any {
+	if !written {
 		return nil, nil
 	}
 	return out, nil

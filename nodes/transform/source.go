@@ -32,7 +32,7 @@ func (s *source) read(v *yamldoc.Value, c *yamldoc.Context) {
 		for _, item := range v.Items() {
 			s.add(item, c)
 		}
-	default:
+	case yamldoc.KindScalar, yamldoc.KindNull:
 		s.expression.UnmarshalYAMLDoc(v, c)
 	}
 }
@@ -58,6 +58,7 @@ func (s *source) compile(b *config.Builder, it bool, want expression.Want) right
 			l.parts = append(l.parts, s.parts[i].compile(b, it, expression.WantAny))
 		}
 		return l
+	case yamldoc.KindScalar, yamldoc.KindNull:
 	}
 	scope := b.Scope
 	scope.It = it
