@@ -77,8 +77,10 @@ func (d *Document) scanMap(n *node, i, depth int) int {
 		if end < 0 {
 			return end
 		}
-		if i = syntax.Colon(b, end); i < 0 {
-			return i
+		if i = end + 1; i >= len(b) || b[end] != ':' || b[i] <= ' ' { // not the usual spelling
+			if i = syntax.Colon(b, end); i < 0 {
+				return i
+			}
 		}
 		if kid := d.member(n, b[start+1:end-1], escaped); kid != nil {
 			s := &d.slots[kid.slot]
@@ -87,6 +89,8 @@ func (d *Document) scanMap(n *node, i, depth int) int {
 			}
 			s.key = int32(start)
 			i = d.scanValue(kid, i, depth+1)
+		} else if i < len(b) && b[i] == '"' {
+			i, _ = syntax.String(b, i+1)
 		} else {
 			i = syntax.Skip(b, i, depth+1)
 		}

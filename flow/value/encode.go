@@ -73,7 +73,12 @@ func appendFloat(dst []byte, f float64) ([]byte, error) {
 	if size := math.Abs(f); size == 0 || (size >= 1e-6 && size < 1e21) {
 		return strconv.AppendFloat(dst, f, 'f', -1, 64), nil
 	}
-	return strconv.AppendFloat(dst, f, 'e', -1, 64), nil
+	dst = strconv.AppendFloat(dst, f, 'e', -1, 64)
+	if n := len(dst); dst[n-4] == 'e' && dst[n-2] == '0' { // Go writes two digits at least
+		dst[n-2] = dst[n-1]
+		dst = dst[:n-1]
+	}
+	return dst, nil
 }
 
 func appendString(dst []byte, s string) ([]byte, error) {

@@ -276,10 +276,17 @@ func skipMap(b []byte, i, depth int) int {
 		if i, _ = String(b, i+1); i < 0 {
 			return i
 		}
-		if i = Colon(b, i); i < 0 {
+		if i+1 < len(b) && b[i] == ':' && b[i+1] > ' ' { // the usual spelling
+			i++
+		} else if i = Colon(b, i); i < 0 {
 			return i
 		}
-		if i = Skip(b, i, depth+1); i < 0 {
+		if i < len(b) && b[i] == '"' {
+			i, _ = String(b, i+1)
+		} else {
+			i = Skip(b, i, depth+1)
+		}
+		if i < 0 {
 			return i
 		}
 		if i < len(b) && b[i] <= ' ' {
