@@ -68,23 +68,23 @@ func (i *Intake) note(b *flow.Batch) {
 	size := int64(0)
 	switch {
 	case i.taken[b]:
-		i.offence = fmt.Errorf("a batch was pushed again before it was settled")
+		i.complain("a batch was pushed again before it was settled")
 	case b.Lane == nil:
-		i.offence = fmt.Errorf("a batch without a lane")
+		i.complain("a batch without a lane")
 	case len(b.Records) == 0 || len(b.Records) > flow.MaxBatchRecords:
-		i.offence = fmt.Errorf("a batch of %d records", len(b.Records))
+		i.complain("a batch of %d records", len(b.Records))
 	case b.Arrived == 0:
-		i.offence = fmt.Errorf("a batch that does not say when it arrived")
+		i.complain("a batch that does not say when it arrived")
 	}
 	i.taken[b] = true
 	for k := range b.Records {
 		r := &b.Records[k]
 		size += int64(len(r.Body))
 		if r.Attempt < 1 {
-			i.offence = fmt.Errorf("record %s: attempt %d, the first is 1", r.Position(), r.Attempt)
+			i.complain("record %s: attempt %d, the first is 1", r.Position(), r.Attempt)
 		}
 		if r.Settled() {
-			i.offence = fmt.Errorf("record %s was settled before it was pushed", r.Position())
+			i.complain("record %s was settled before it was pushed", r.Position())
 		}
 		i.got = append(i.got, Got{
 			Body: clone(r.Body), Key: clone(r.Key), Headers: append([]flow.Header(nil), r.Headers...), Topic: strings.Clone(r.Topic),
@@ -92,9 +92,16 @@ func (i *Intake) note(b *flow.Batch) {
 		})
 	}
 	if size > flow.MaxBatchBytes && len(b.Records) > 1 && size-int64(len(b.Records[len(b.Records)-1].Body)) >= flow.MaxBatchBytes {
-		i.offence = fmt.Errorf("a batch of %d bytes in %d records", size, len(b.Records))
+		i.complain("a batch of %d bytes in %d records", size, len(b.Records))
 	}
 	i.sizes = append(i.sizes, len(b.Records))
+}
+
+// complain keeps the first offence.
+func (i *Intake) complain(format string, args ...any) {
+	if i.offence == nil {
+		i.offence = fmt.Errorf(format, args...)
+	}
 }
 
 func clone(b []byte) []byte {

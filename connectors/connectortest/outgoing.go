@@ -10,7 +10,7 @@ import (
 	"github.com/millstream/millstream/flow/document"
 )
 
-// Clock is what time it is for the messages of this package.
+// clock is what time it is for the messages of this package.
 var clock = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 
 // Message makes a message of a record, whose body reads as JSON. paths are those that the component's expressions declared; nil when
