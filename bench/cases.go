@@ -106,7 +106,9 @@ func (s *suite) local() []*comparison {
 			product: always(s.generated, s.millstream("b", count(s.generated))),
 			other:   always(s.generated, s.loop("b", strconv.Itoa(s.generated))),
 			bars:    []bar{fasterThan(10, bentoB), fasterThan(2.5, bentoBBatched), fasterThan(16, bentoB), fasterThan(4, bentoBBatched)},
-			check:   func(ctx context.Context) error { return s.delivers(ctx, s.millstream("b", count(s.generated)), s.generated) },
+			check: func(ctx context.Context) error {
+				return s.delivers(ctx, s.millstream("b", count(s.generated)), s.generated)
+			},
 		},
 		{
 			name: "c", against: "loop",

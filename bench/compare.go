@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 )
@@ -20,6 +21,8 @@ type comparison struct {
 	bars   []bar
 	// check runs once, before the pairs: a wrong answer is an error.
 	check func(ctx context.Context) error
+	// done runs after the last pair, or after a failure.
+	done func(ctx context.Context) error
 }
 
 // contender is one of the two.
@@ -44,14 +47,17 @@ type measured struct {
 func (o *outcome) ratio() float64 { return median(o.ratios) }
 
 // compare runs both in turn.
-func (w workshop) compare(ctx context.Context, c *comparison, pairs int, progress func(string)) (*outcome, error) {
+func (w workshop) compare(ctx context.Context, c *comparison, pairs int, progress func(string)) (o *outcome, err error) {
+	if c.done != nil {
+		defer func() { err = errors.Join(err, c.done(context.WithoutCancel(ctx))) }()
+	}
 	if c.check != nil {
 		if err := c.check(ctx); err != nil {
 			return nil, fmt.Errorf("%s: %w", c.name, err)
 		}
 	}
 	var product, other []measured
-	o := &outcome{}
+	o = &outcome{}
 	for i := range max(pairs, c.pairs) {
 		a, err := w.measure(ctx, &c.product, i)
 		if err != nil {

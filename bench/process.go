@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -31,7 +32,7 @@ func newWorkshop(ctx context.Context, dir, binary string) (workshop, error) {
 		if err != nil {
 			return w, fmt.Errorf("find %s: %w", binary, err)
 		}
-		return w, os.Symlink(absolute, w.path("millstream"))
+		return w, errors.Join(ignoreMissing(os.Remove(w.path("millstream"))), os.Symlink(absolute, w.path("millstream")))
 	}
 	return w, goBuild(ctx, w.path("millstream"), "-trimpath", "-ldflags", "-s -w", "./cmd/millstream")
 }
@@ -89,7 +90,7 @@ func (w workshop) run(ctx context.Context, p program) (s sample, err error) {
 	if err != nil {
 		return s, err
 	}
-	defer costs.Close() //nolint:errcheck // read only
+	defer costs.Close()                                           //nolint:errcheck // read only
 	cmd := exec.CommandContext(ctx, w.path("measure"), p.args...) //nolint:gosec // our own arguments
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = 20 * time.Second
@@ -181,4 +182,11 @@ func firstByte(ctx context.Context, args ...string) (time.Duration, error) {
 	}
 	_, _ = io.Copy(io.Discard, out)
 	return took, cmd.Wait()
+}
+
+func ignoreMissing(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
 }

@@ -29,6 +29,7 @@ func main() {
 		kgo.SeedBrokers(strings.Split(os.Getenv("MILLSTREAM_KAFKA"), ",")...),
 		kgo.ConsumerGroup(os.Args[1]), kgo.ConsumeTopics(os.Args[2]), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.DisableAutoCommit(), kgo.BlockRebalanceOnPoll(), kgo.RequiredAcks(kgo.AllISRAcks()), kgo.MaxBufferedRecords(polled),
+		kgo.ProducerBatchCompression(kgo.NoCompression()),
 	)
 	if err != nil {
 		log.Fatal(err)
