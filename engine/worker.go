@@ -77,6 +77,7 @@ func (w *worker) follow(edges []pipelines.Edge, m *flow.Message, depth int) {
 // walk takes m along e until its branch ends. Chains are a loop; only fan-out recurses. The emitter of this depth belongs to this call:
 // what is called from here uses deeper ones.
 func (w *worker) walk(e pipelines.Edge, m *flow.Message, depth int) {
+	var state flow.State
 	for !e.Sink {
 		n := &w.p.prog.Nodes[e.Index]
 		c := &w.counts[e.Index]
@@ -84,7 +85,7 @@ func (w *worker) walk(e pipelines.Edge, m *flow.Message, depth int) {
 		w.node = e.Index
 		em := w.emitter(depth)
 		em.Reset(m)
-		state := m.Mark()
+		m.MarkIn(&state)
 		if err := w.process(n, m, em); err != nil {
 			m.Rollback(state)
 			c.errors++

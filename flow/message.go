@@ -118,8 +118,14 @@ type State struct {
 }
 
 // Mark remembers the message as it is. Cheap: nothing is copied until something is written.
-func (m *Message) Mark() State {
-	return State{body: m.Body.Mark(), key: m.key, failure: m.failure, extras: m.share()}
+func (m *Message) Mark() (s State) {
+	m.MarkIn(&s)
+	return s
+}
+
+// MarkIn is Mark without copying a State, for the engine, which marks each message at each node.
+func (m *Message) MarkIn(s *State) {
+	s.body, s.key, s.failure, s.extras = m.Body.Mark(), m.key, m.failure, m.share()
 }
 
 // Rollback takes all writes since Mark back.

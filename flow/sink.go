@@ -77,10 +77,9 @@ func (o *Outgoing) Time() time.Time {
 // Fill takes over the message's parts as they are at this moment; body is its encoded payload. The engine calls it before Prepare.
 func (o *Outgoing) Fill(m *Message, body []byte) {
 	x := m.share()
-	*o = Outgoing{
-		Record: m.record, Body: body, Key: m.key, message: x, entered: x, batch: m.batch, ownKey: m.key, failure: m.failure,
-		env: m.env,
-	}
+	o.Record, o.Body, o.Key, o.ownKey = m.record, body, m.key, m.key
+	o.message, o.entered, o.batch, o.failure, o.env = x, x, m.batch, m.failure, m.env
+	o.Dest, o.Native, o.Err, o.plain, o.plainSet, o.Index, o.Order = "", nil, nil, nil, false, 0, 0
 }
 
 // KeepPayload notes the payload that Restore gives back, where it is not Body: the sink's encoding differs from the message's.
