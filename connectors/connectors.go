@@ -5,6 +5,7 @@ package connectors
 import (
 	"io"
 
+	"github.com/millstream/millstream/connectors/amqp"
 	"github.com/millstream/millstream/connectors/drop"
 	"github.com/millstream/millstream/connectors/file"
 	"github.com/millstream/millstream/connectors/generate"
@@ -23,5 +24,6 @@ func Types(stdin io.Reader, stdout io.Writer) []config.ConnectorType {
 		drop.Type(),
 		memory.Type(memory.NewHub()),
 		kafka.Type(),
+		amqp.Type(),
 	)
 }

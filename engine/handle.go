@@ -10,6 +10,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/millstream/millstream/flow"
+	"github.com/millstream/millstream/internal/failpoint"
 )
 
 // errUnsettled makes watermill nack a batch that has records which stay at their source.
@@ -101,7 +102,9 @@ func (p *pipeline) handOver(r *run) {
 		}
 		close(r.sent)
 	} else {
+		failpoint.Hit(failpoint.BeforeSend)
 		p.send(r)
+		failpoint.Hit(failpoint.AfterSend)
 	}
 	close(r.self.handed)
 }
@@ -195,6 +198,7 @@ func (p *pipeline) confirm(r *run) {
 	if !p.breaks(faultAckEarly) {
 		<-r.sent
 	}
+	failpoint.Hit(failpoint.AfterConfirm)
 	<-r.before.confirmed
 	failed := p.countAnswers(r)
 	l.mu.Lock()

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/millstream/millstream/flow"
+	"github.com/millstream/millstream/internal/failpoint"
 	"github.com/millstream/millstream/pipelines"
 )
 
@@ -214,6 +215,7 @@ func (p *pipeline) live() {
 	reading.Wait()
 	p.setState(Draining)
 	p.beginDrain()
+	failpoint.Hit(failpoint.InDrain)
 	p.active.Wait()
 	p.retriers.Wait()
 	for _, s := range p.sources {

@@ -8,6 +8,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/millstream/millstream/flow"
+	"github.com/millstream/millstream/internal/failpoint"
 	"github.com/millstream/millstream/pipelines"
 )
 
@@ -52,6 +53,7 @@ func (s *sourceRun) Push(ctx context.Context, b *flow.Batch) error {
 	r, _ := p.runs.Get().(*run)
 	r.reset(p, s, b)
 	s.lane(b.Lane).enter(r)
+	failpoint.Hit(failpoint.AfterFetch)
 	t := &ticket{run: r, finished: make(chan struct{})}
 	msg := message.NewMessage("", nil)
 	msg.SetContext(context.WithValue(context.Background(), ticketKey{}, t))
@@ -173,6 +175,7 @@ func (p *pipeline) settlesLeft() bool {
 
 // giveBack hands a batch to its source. A source that panics there cannot go on.
 func (s *sourceRun) giveBack(b *flow.Batch) {
+	failpoint.Hit(failpoint.BeforeAck)
 	if err := guard(func() error { s.source.Settle(b); return nil }); err != nil {
 		s.p.stopFailed(fmt.Errorf("settle at source %q: %w", s.spec.Name, err))
 	}

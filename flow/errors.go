@@ -61,7 +61,10 @@ const (
 	CodePanic       Code = "panic"       // a component panicked
 	CodeProcessing  Code = "processing"  // a custom node returned an error of its own
 	CodeInvalidName Code = "invalid_name"
-	CodeAbandoned   Code = "abandoned" // the source took the record back before it was sent
+	// CodeStateLocked: another process runs the same pipeline on the same state; CodeStateCorrupt: what is kept there cannot be read.
+	CodeStateLocked  Code = "state_locked"
+	CodeStateCorrupt Code = "state_corrupt"
+	CodeAbandoned    Code = "abandoned" // the source took the record back before it was sent
 )
 
 // Error is a failure with a class and a code. Components return it (wrapped or not) for everything whose class they know.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -27,6 +28,10 @@ type Source struct {
 	Path yamldoc.Text `yaml:"path" required:"true"`
 	// Framing is lines: each line is a message, empty ones are skipped; or whole: each file is one.
 	Framing string `yaml:"framing" oneof:"lines whole" default:"lines"`
+	// Resume keeps how far each file has been settled in the state directory, and the next run goes on there: in the middle of a file
+	// that has grown, or nowhere when all has been read. A file that was replaced, or has become shorter, is read from its beginning.
+	// It needs framing: lines.
+	Resume bool `yaml:"resume"`
 }
 
 // BuildSource implements config.SourceConfig.
@@ -38,6 +43,9 @@ func (c *Source) BuildSource(b *config.Builder) config.Source {
 	if pattern == "" && !c.Path.Undefined {
 		b.Findings.Add(c.Path.Whole(diag.BadValue, "path is empty", "write a file or a pattern such as in/*.ndjson"))
 	}
+	if c.Resume && c.Framing == framingWhole {
+		b.Value.Finding(b.Findings, diag.ConflictingKey, "resume needs framing: lines", "leave resume out; each whole file is read at every run")
+	}
 	return config.Source{
 		Traits: flow.Traits{Finite: true},
 		Open: func(_ context.Context, host flow.Host) (flow.Source, error) {
@@ -45,10 +53,16 @@ func (c *Source) BuildSource(b *config.Builder) config.Source {
 			if err != nil {
 				return nil, err
 			}
-			return &source{
-				paths: paths, whole: c.Framing == framingWhole, limits: host.Limits(),
+			s := &source{
+				paths: paths, whole: c.Framing == framingWhole, limits: host.Limits(), log: host.Logger(),
 				batcher: lines.Batcher{Lane: flow.NewLane(pattern), Limits: host.Limits()},
-			}, nil
+			}
+			if c.Resume {
+				if s.positions, err = openPositions(host.StateDir()); err != nil {
+					return nil, err
+				}
+			}
+			return s, nil
 		},
 	}
 }
@@ -86,6 +100,9 @@ type source struct {
 	limits  flow.Limits
 	batcher lines.Batcher
 	pool    lines.Pool
+	log     *slog.Logger
+	// positions are nil when the source starts at the beginning each time.
+	positions *positions
 }
 
 // Run implements flow.Source.
@@ -101,14 +118,14 @@ func (s *source) Run(ctx context.Context, in flow.Intake) error {
 		}
 	}
 	if ctx.Err() != nil {
-		return nil
+		return nil //nolint:nilerr // a source that is told to stop has not failed
 	}
 	return err
 }
 
 // openToRead opens a file. A read that waits, as on a named pipe, ends with ctx.
 func openToRead(ctx context.Context, path string) (f *os.File, closing func(), err error) {
-	f, err = os.Open(path) //nolint:gosec // the file the user named
+	f, err = os.Open(path)
 	if err != nil {
 		return nil, nil, openError(err, flow.ConfigError)
 	}
@@ -128,6 +145,11 @@ func (s *source) readLines(ctx context.Context, in flow.Intake, path string) err
 	s.batcher.Topic = path
 	reader := lines.NewReader(f, &s.pool, func() int64 { return s.limits.MaxMessage })
 	defer reader.Close()
+	if s.positions != nil {
+		if err := s.goOn(f, path, reader); err != nil {
+			return err
+		}
+	}
 	for ctx.Err() == nil {
 		segment, err := reader.Next()
 		if errors.Is(err, io.EOF) {
@@ -145,6 +167,23 @@ func (s *source) readLines(ctx context.Context, in flow.Intake, path string) err
 	return nil
 }
 
+// goOn starts reading where an earlier run has settled everything.
+func (s *source) goOn(f *os.File, path string, reader *lines.Reader) error {
+	info, err := f.Stat()
+	if err != nil {
+		return openError(err, flow.ConfigError)
+	}
+	offset := s.positions.start(path, info)
+	if offset == 0 {
+		return nil
+	}
+	if _, err := f.Seek(offset, io.SeekStart); err != nil {
+		return fmt.Errorf("read %s: %w", path, err)
+	}
+	reader.StartAt(offset)
+	return nil
+}
+
 func (s *source) pushLines(ctx context.Context, in flow.Intake, segment *lines.Segment) error {
 	arrived := time.Now().UnixNano()
 	for {
@@ -152,8 +191,11 @@ func (s *source) pushLines(ctx context.Context, in flow.Intake, segment *lines.S
 		if b == nil {
 			return nil
 		}
+		if s.positions != nil {
+			s.positions.push(b, s.batcher.Topic, segment.Offset)
+		}
 		if err := in.Push(ctx, b); err != nil {
-			s.batcher.Settle(b)
+			s.Settle(b)
 			return err
 		}
 	}
@@ -200,12 +242,22 @@ func (s *source) readFile(ctx context.Context, path string) (flow.Record, error)
 	return r, nil
 }
 
-// Settle implements flow.Source. Files stay where they are: the next run starts at their beginning.
+// Settle implements flow.Source. Files stay as they are; with resume the next run goes on behind what is settled.
 func (s *source) Settle(b *flow.Batch) {
+	if s.positions != nil {
+		if err := s.positions.settle(b); err != nil {
+			s.log.Error("the position could not be kept; a next run repeats what came since", "error", err)
+		}
+	}
 	if b.Memory != nil {
 		s.batcher.Settle(b)
 	}
 }
 
 // Close implements flow.Source.
-func (s *source) Close(context.Context) error { return nil }
+func (s *source) Close(context.Context) error {
+	if s.positions == nil {
+		return nil
+	}
+	return s.positions.close()
+}

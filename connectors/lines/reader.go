@@ -61,6 +61,9 @@ func NewReader(r io.Reader, pool *Pool, limit func() int64) *Reader {
 	return &Reader{from: r, pool: pool, limit: limit, size: chunkSize}
 }
 
+// StartAt tells where in the stream the reading starts, before the first Next: offsets count on from there.
+func (r *Reader) StartAt(offset int64) { r.offset = offset }
+
 // Next waits for whole lines and returns what one read brought of them. It blocks as long as the stream does. At the end of the stream
 // it returns io.EOF, and any other error of the stream once the lines before it are out.
 func (r *Reader) Next() (Segment, error) {
