@@ -138,6 +138,9 @@ func (x *pair) sameError(op operation, got, want error) {
 	if (got == nil) != (want == nil) || errors.As(got, &decode) != errors.As(want, &wantDecode) {
 		x.t.Fatalf("%v: got error %v, want %v", op, got, want)
 	}
+	if decode != nil && x.whole.format == document.JSON && decode.Offset != wantDecode.Offset {
+		x.t.Fatalf("%v: got error %v, want offset %d", op, got, wantDecode.Offset)
+	}
 }
 
 func (x *pair) sameValue(op operation, got value.Value, want any) {

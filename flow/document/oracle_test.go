@@ -4,9 +4,11 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"unicode/utf8"
 
 	"github.com/millstream/millstream/flow/document"
 	"github.com/millstream/millstream/flow/value"
+	"github.com/millstream/millstream/flow/value/syntax"
 )
 
 // oracle is the plain implementation that Document is held against: it decodes the whole payload, works on the decoded tree, and copies
@@ -31,28 +33,19 @@ func (o *oracle) decode() error {
 	case o.format == document.Bytes:
 		o.tree = o.raw
 	case o.format == document.Text:
-		if value.AppendJSONString(nil, string(o.raw)); !validText(o.raw) {
+		if !utf8.Valid(o.raw) {
 			return &document.DecodeError{}
 		}
 		o.tree = string(o.raw)
 	default:
 		v, err := value.ParseJSON(slices.Clone(o.raw))
 		if err != nil {
-			return &document.DecodeError{}
+			return &document.DecodeError{Offset: err.(*syntax.Error).Offset}
 		}
 		o.tree = v.Box()
 	}
 	o.open = true
 	return nil
-}
-
-func validText(b []byte) bool {
-	for _, r := range string(b) {
-		if r == '\uFFFD' {
-			return string([]rune(string(b))) == string(b)
-		}
-	}
-	return true
 }
 
 func (o *oracle) get(path []document.Segment, strict bool) (any, error) {
@@ -148,7 +141,7 @@ func (o *oracle) encode() ([]byte, error) {
 	case value.KindString:
 		return []byte(v.Str()), nil
 	case value.KindBytes:
-		if o.format == document.Text && !validText(v.BytesValue()) {
+		if o.format == document.Text && !utf8.Valid(v.BytesValue()) {
 			return nil, errors.New("not text")
 		}
 		return v.BytesValue(), nil
