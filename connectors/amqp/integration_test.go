@@ -521,11 +521,12 @@ func TestADeletedQueueEndsTheLaneAndTheSourceComesBack(t *testing.T) {
 	run := start(t, mustSource(t, connectortest.NewHost(t), fmt.Sprintf("{url: %q, queue: %s, declare: {}}", url, queue)), in)
 	in.waitFor(t, 1)
 	first := in.take()
+	lane := first[0].Lane
 	if _, err := ch.QueueDelete(queue, false, false, false); err != nil {
 		t.Fatal(err)
 	}
 	select {
-	case <-first[0].Lane.Abandoned():
+	case <-lane.Abandoned():
 	case <-time.After(patience):
 		t.Fatal("the lane was not abandoned")
 	}
@@ -539,7 +540,7 @@ func TestADeletedQueueEndsTheLaneAndTheSourceComesBack(t *testing.T) {
 	if diff := cmp.Diff(values(1, 2), bodies(next)); diff != "" {
 		t.Error(diff)
 	}
-	if next[0].Lane == first[0].Lane {
+	if next[0].Lane == lane {
 		t.Error("the new consumer has the old lane")
 	}
 	settle(run.source, next, delivered)

@@ -107,6 +107,21 @@ func (c *cluster) checkOpen(ctx context.Context, client *kgo.Client, topics []st
 	if len(topics) == 0 {
 		return nil
 	}
+	// A topic that was just created is not known to each broker at once.
+	for try := 0; ; try++ {
+		err := c.checkTopics(ctx, client, topics)
+		if err == nil || !unknownTopic(err) || try == 3 {
+			return err
+		}
+		select {
+		case <-time.After(250 * time.Millisecond):
+		case <-ctx.Done():
+			return err
+		}
+	}
+}
+
+func (c *cluster) checkTopics(ctx context.Context, client *kgo.Client, topics []string) error {
 	req := kmsg.NewPtrMetadataRequest()
 	for _, topic := range topics {
 		t := kmsg.NewMetadataRequestTopic()

@@ -1,0 +1,109 @@
+package kafka
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/millstream/millstream/connectors/connectortest"
+	"github.com/millstream/millstream/flow"
+	"github.com/millstream/millstream/flow/value"
+	"github.com/millstream/millstream/pipelines/config"
+)
+
+func TestSinkOptionsAreChecked(t *testing.T) {
+	tests := []struct {
+		text string
+		want []string
+	}{
+		{text: "{brokers: ['h:9092'], topic: orders, key: body.id, partition: 'int(key)', compression: lz4}"},
+		{text: "{brokers: ['h:9092'], topic: 'orders.{{ body.kind }}'}"},
+		{text: "{brokers: ['h:9092'], topic: '{{ body.t }}', allow: ['a.*']}"},
+		{text: "{brokers: ['h:9092'], topic: '{{ body.t }}'}", want: []string{"open-destination: the message alone decides which topic it goes to"}},
+		{text: "{brokers: ['h:9092'], topic: body.kind}",
+			want: []string{`expression-in-literal: "body.kind" is a literal and reads like a path of the message`}},
+		{text: "{brokers: ['h:9092'], topic: 'a b'}", want: []string{`bad-name: the topic's name "a b" holds " "`}},
+		{text: "{brokers: ['h:9092'], topic: ..}", want: []string{`bad-name: a topic can not be named ".."`}},
+		{text: "{brokers: ['h:9092'], topic: " + strings.Repeat("x", 250) + "}", want: []string{"bad-name: the topic's name has 250 bytes, the most is 249"}},
+		{text: "{brokers: ['kafka://h:9092'], topic: x}", want: []string{`bad-value: "kafka://h:9092" is no host:port`}},
+		{text: "{brokers: [], topic: x}", want: []string{"bad-value: brokers is empty"}},
+		{text: "{brokers: ['h:9092'], topic: x, tls: {cert: c}}", want: []string{"bad-value: tls has a cert but no key"}},
+		{text: "{brokers: ['localhost:9092', '127.0.0.1:1', '[::1]:1'], topic: x, sasl: {mechanism: PLAIN, username: u, password: p}}"},
+		{text: "{brokers: ['h:9092'], topic: x, tls: {}, sasl: {mechanism: PLAIN, username: u, password: p}}"},
+		{text: "{brokers: ['h:9092'], topic: x, sasl: {mechanism: PLAIN, username: u, password: p}}",
+			want: []string{"bad-value: PLAIN sends the password in clear text to h:9092"}},
+	}
+	for _, test := range tests {
+		t.Run(test.text[:min(len(test.text), 80)], func(t *testing.T) {
+			cfg := &Sink{}
+			_, findings := connectortest.Build(t, test.text, cfg, func(b *config.Builder) { cfg.BuildSink(b) })
+			if diff := cmp.Diff(test.want, findings); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestRenderedTopicsAreChecked(t *testing.T) {
+	cfg := &Sink{}
+	var built config.Sink
+	b, _ := connectortest.Build(t, "{brokers: ['h:9092'], topic: 'o{{ body.t }}', allow: ['o.*', o], partition: body.p}", cfg,
+		func(b *config.Builder) { built = cfg.BuildSink(b) })
+	p := bound{built.Preparer, b.Scope.Paths}
+	tests := []struct {
+		body, topic string
+		code        flow.Code
+	}{
+		{body: `{"t":".x","p":3}`, topic: "o.x"},
+		{body: `{"t":"","p":0}`, topic: "o"},
+		{body: `{"t":"/x","p":0}`, code: flow.CodeInvalidName},
+		{body: `{"t":"x","p":0}`, code: flow.CodeInvalidName},
+		{body: `{"t":".x","p":-1}`, code: flow.CodeExpression},
+		{body: `{"t":".x","p":1.5}`, code: flow.CodeExpression},
+	}
+	for _, test := range tests {
+		t.Run(test.body, func(t *testing.T) {
+			o, err := prepare(p, "kafka", flow.Record{Body: []byte(test.body)})
+			if test.code != "" {
+				wantError(t, err, flow.Permanent, test.code)
+				return
+			}
+			if err != nil || o.Dest != test.topic {
+				t.Errorf("topic %q, error %v", o.Dest, err)
+			}
+		})
+	}
+}
+
+func TestAKeyIsTextBytesIntBoolOrNone(t *testing.T) {
+	tests := []struct {
+		v    value.Value
+		want string
+		none bool
+		bad  bool
+	}{
+		{v: value.String(""), want: ""}, {v: value.String("k"), want: "k"}, {v: value.Bytes([]byte{0xff}), want: "\xff"},
+		{v: value.Int(-5), want: "-5"}, {v: value.Bool(true), want: "true"}, {v: value.Value{}, none: true},
+		{v: value.Float(1), bad: true}, {v: value.List(nil), bad: true},
+	}
+	for _, test := range tests {
+		key, err := keyBytes(test.v)
+		if (err != nil) != test.bad || (key == nil) != (test.none || test.bad) || string(key) != test.want {
+			t.Errorf("%s: key %v, error %v", test.v.Kind(), key, err)
+		}
+	}
+}
+
+func TestMemberNamesAreLegalAndTellInstancesApart(t *testing.T) {
+	if got := memberName("host-1", "orders", "from"); got != "host-1.orders.from" {
+		t.Errorf("the name is %q", got)
+	}
+	a, b := memberName("h/1", "p", "s"), memberName("h:1", "p", "s")
+	if a == b || checkTopic(a) != nil || checkTopic(b) != nil {
+		t.Errorf("the names are %q and %q", a, b)
+	}
+	if long := memberName(strings.Repeat("x", 300), "p", "s"); checkTopic(long) != nil {
+		t.Errorf("the name is %q", long)
+	}
+}
