@@ -98,7 +98,11 @@ func (k *KillPlan) round(file string) (killed bool, err error) {
 	}
 	switch {
 	case k.Place == Random:
-		p.WaitExit(time.Duration(20+k.Rand.IntN(1200)) * time.Millisecond)
+		most := 1200
+		if k.Route.Finite() {
+			most = 60 // it is done soon
+		}
+		p.WaitExit(time.Duration(10+k.Rand.IntN(most)) * time.Millisecond)
 		p.Kill()
 		return p.Killed(), nil
 	case k.Place == failpoint.InDrain && !k.Route.Finite():

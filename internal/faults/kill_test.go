@@ -72,6 +72,9 @@ func TestKilledPipelinesLoseNothing(t *testing.T) {
 					Binary: binary, Dir: dir, Run: run, Route: make(t, dir, run), Place: place, Kills: n,
 					PerRound: 6000, Keys: 50, Rand: rand.New(rand.NewPCG(s, uint64(i))), Settle: time.Minute, //nolint:gosec // repeatable on purpose
 				}
+				if place == Random && plan.Route.Finite() {
+					plan.PerRound = 60_000
+				}
 				v, err := plan.Execute()
 				if err != nil {
 					t.Fatal(err)
