@@ -32,7 +32,8 @@ type Options struct {
 	// Middleware is added to each pipeline's router. A message there is a whole batch. One that refuses a batch, or acknowledges it
 	// without calling the handler, gives it back to its source unsettled, and gives up the order of its keys.
 	Middleware []message.HandlerMiddleware
-	// Unhandled is told of each message that no on_error settled, before its pipeline pauses or stops; may be nil.
+	// Unhandled is told of each message that no on_error settled, before its pipeline pauses or stops; it is called concurrently and may be
+	// nil.
 	Unhandled func(Unhandled)
 }
 

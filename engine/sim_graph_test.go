@@ -79,7 +79,8 @@ func (w *world) addNodes(n int) (ports []*[]pipelines.Edge) {
 	for i := range n {
 		at := ports[r.IntN(len(ports))]
 		*at = append(*at, pipelines.Edge{Index: i})
-		kind := []string{"pass", "filter", "route", "split", "pass"}[r.IntN(5)]
+		kind := []string{"pass", "filter", "route", "split", "pass", "hold"}[r.IntN(5+w.rng.IntN(2))]
+		w.holdsBack = w.holdsBack || kind == "hold"
 		outs := 1
 		if kind == "route" {
 			outs = 2 + r.IntN(2)
@@ -160,7 +161,7 @@ func (w *world) outputs(node int, id string) []output {
 	draw := w.chance(n.Name, id, 1)
 	next := id + "/" + strconv.Itoa(node)
 	switch n.Verb {
-	case "filter":
+	case "filter", "hold":
 		if draw%3 == 0 {
 			return nil
 		}
@@ -183,6 +184,10 @@ func (n *simNode) Process(m *flow.Message, e *flow.Emitter) error {
 		m.SetKey([]byte("to be rolled back"))
 		return err
 	}
+	if n.w.program.Nodes[n.index].Verb == "hold" {
+		go n.release(e.Hold(m), id)
+		return nil
+	}
 	n.w.note(fact{"passed", n.index, false, id})
 	outs := n.w.outputs(n.index, id)
 	for i, out := range outs {
@@ -197,6 +202,23 @@ func (n *simNode) Process(m *flow.Message, e *flow.Emitter) error {
 		e.Emit(flow.Port(out.port), c)
 	}
 	return nil
+}
+
+// release ends a held message after a while: it goes on, ends, or fails.
+func (n *simNode) release(h *flow.Held, id string) {
+	time.Sleep(time.Duration(n.w.chance(n.name, id, 9)%50) * time.Millisecond)
+	if n.w.chance(n.name, id, 10)%20 == 0 && !n.w.isHealed() {
+		n.w.note(fact{"refused", n.index, false, id})
+		h.Fail(context.Background(), flow.Errorf(flow.Permanent, flow.CodeExpired, "held for too long"))
+		return
+	}
+	n.w.note(fact{"passed", n.index, false, id})
+	if len(n.w.outputs(n.index, id)) == 0 {
+		h.Settle(context.Background(), flow.Filtered)
+		return
+	}
+	h.Message.ExtendID(n.index)
+	h.Emit(context.Background(), 0)
 }
 
 func (n *simNode) fail(id string) error {

@@ -45,7 +45,7 @@ func (w *world) continues() bool {
 // order was followed by all that has to come after it. Dead letters have released their key.
 func (s *simSink) judgeOrder() {
 	w := s.w
-	if w.program.Order == pipelines.Unordered {
+	if w.program.Order == pipelines.Unordered || w.holdsBack {
 		return
 	}
 	last := map[string]int{}

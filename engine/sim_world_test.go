@@ -25,6 +25,9 @@ type world struct {
 	round   int // how often the pipeline was started
 	crashed bool
 	healed  bool // nothing fails any more
+
+	holdsBack bool // a node holds messages, which gives up their order
+
 	sources []*simSource
 	sinks   []*simSink
 
@@ -178,14 +181,28 @@ func (w *world) holdsSink(sink int, id, by string) (flow.End, bool) {
 	case by != "":
 		return flow.Open, true
 	}
+	if s.Optional {
+		return w.holdsOptional(sink, id)
+	}
 	end := flow.Open
-	if w.facts[fact{"confirmed", sink, true, id}] > 0 || s.Optional && w.facts[fact{"prepared", sink, true, id}] > 0 {
+	if w.facts[fact{"confirmed", sink, true, id}] > 0 {
 		end = flow.Delivered
 	}
 	if !w.failedForGood(sink, true, id, s.OnError.Retries) {
 		return end, true
 	}
 	return either(end, true, func() (flow.End, bool) { return w.holdsFailure(s.OnError, s.Errors, nil, id, s.Name) })
+}
+
+// holdsOptional: nobody waits for the sink, so having been prepared for it is enough, and being refused by it too.
+func (w *world) holdsOptional(sink int, id string) (flow.End, bool) {
+	switch prepared, refused := w.facts[fact{"prepared", sink, true, id}] > 0, w.facts[fact{"refused", sink, true, id}] > 0; {
+	case prepared:
+		return flow.Delivered, !refused
+	case refused:
+		return flow.Filtered, true
+	}
+	return flow.Open, true
 }
 
 // failedForGood reports whether the place failed the message in a way that on_error had to decide about.

@@ -54,7 +54,8 @@ func TestSimulation(t *testing.T) {
 func simulate(t *testing.T, seed uint64, broken fault) (w *world) {
 	defer func() {
 		if x := recover(); x != nil { // synctest found a deadlock
-			w.violate("%v", x)
+			stacks := make([]byte, 1<<16)
+			w.violate("%v\n%s", x, stacks[:runtime.Stack(stacks, true)])
 		}
 	}()
 	synctest.Test(t, func(*testing.T) {
@@ -64,6 +65,7 @@ func simulate(t *testing.T, seed uint64, broken fault) (w *world) {
 			w.round++
 		}
 		w.judge()
+		time.Sleep(time.Minute) // for those who still hold messages; time stands still once this function returns
 	})
 	return w
 }

@@ -190,6 +190,11 @@ func (w *worker) deliver(sink int, m *flow.Message, lt *letter, depth int) {
 	if err := w.encode(s, m, o, lt); err != nil {
 		w.run.dropOut(sink)
 		w.p.count.sinks[sink].errors.Add(1)
+		if s.Optional && lt == nil {
+			w.p.count.optionalDropped.Add(1)
+			w.run.ended(w.rec, flow.Filtered)
+			return
+		}
 		w.failSink(sink, m, err, lt, depth)
 		return
 	}
