@@ -11,18 +11,18 @@ import (
 	"github.com/millstream/millstream/pipelines"
 )
 
-// BenchmarkPipeline leads batches of 512 records through trivial nodes to a sink that does nothing, by the router. One operation is one
+// BenchmarkPipeline leads batches of records through trivial nodes to a sink that does nothing, by the router. One operation is one
 // record.
 func BenchmarkPipeline(b *testing.B) {
-	for _, nodes := range []int{0, 1, 5} {
-		b.Run(fmt.Sprint(nodes, " nodes"), func(b *testing.B) { benchmarkPipeline(b, nodes) })
+	for _, c := range []struct{ nodes, batch int }{{0, 512}, {1, 512}, {5, 512}, {0, 64}, {0, 8}} {
+		b.Run(fmt.Sprintf("%d nodes in batches of %d", c.nodes, c.batch), func(b *testing.B) { benchmarkPipeline(b, c.nodes, c.batch) })
 	}
 }
 
-func benchmarkPipeline(b *testing.B, nodes int) {
+func benchmarkPipeline(b *testing.B, nodes, batch int) {
 	paths := document.NewPaths()
 	paths.Freeze()
-	src := &benchSource{batches: (b.N + 511) / 512, free: make(chan *flow.Batch, 16)}
+	src := &benchSource{batches: (b.N + batch - 1) / batch, records: batch, free: make(chan *flow.Batch, 16)}
 	prog := &pipelines.Program{Name: "bench", Paths: paths, Limits: pipelines.DefaultLimits()}
 	prog.Sources = []pipelines.Source{{
 		Name: "in", Connector: "bench", OnError: pipelines.DefaultPolicy(), Out: []pipelines.Edge{{Sink: nodes == 0}},
@@ -44,21 +44,21 @@ func benchmarkPipeline(b *testing.B, nodes int) {
 		b.Fatal(err)
 	}
 	<-p.Done()
-	if got := p.Balance().Delivered; got != int64(src.batches)*512 {
-		b.Fatalf("%d of %d records arrived", got, src.batches*512)
+	if got := p.Balance().Delivered; got != int64(src.batches*batch) {
+		b.Fatalf("%d of %d records arrived", got, src.batches*batch)
 	}
 }
 
 // benchSource pushes the same records again and again.
 type benchSource struct {
-	batches int
-	free    chan *flow.Batch
+	batches, records int
+	free             chan *flow.Batch
 }
 
 func (s *benchSource) Run(ctx context.Context, in flow.Intake) error {
 	lane := flow.NewLane("lane")
 	for range cap(s.free) {
-		b := &flow.Batch{Lane: lane, Records: make([]flow.Record, 512)}
+		b := &flow.Batch{Lane: lane, Records: make([]flow.Record, s.records)}
 		for i := range b.Records {
 			b.Records[i] = flow.Record{Body: make([]byte, 230), Partition: flow.NoPartition}
 		}

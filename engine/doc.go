@@ -16,5 +16,14 @@
 //  5. settle: when every record has ended, the handler returns, watermill acknowledges, the source gets its batch back.
 //
 // A held key is released when its queue is empty and every batch that was handed over before the failure was noticed has passed the
-// second turnstile.
+// second turnstile. When a message of it has to stay at its source (a stop past its deadline, a pause that ends with a stop, a lane that
+// was taken away), all that comes after it stays there too. Dead letters are in no order: a message that became one has released its
+// key.
+//
+// # What tests it
+//
+// The simulation (TestSimulation) runs random pipelines with random failures on simulated time, a seed each, and checks every
+// acknowledgement, the order, the repeats, the account and the limits. Each rule is also broken on purpose, to see that the simulation
+// notices. A failing seed prints its graph and events, and is run again with -sim.seed; what happens at the same simulated instant is
+// still up to the scheduler, so a rare failure may take more than one run.
 package engine

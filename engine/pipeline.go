@@ -77,7 +77,7 @@ func newPipeline(e *Engine, prog *pipelines.Program) *pipeline {
 		p.finite = p.finite && prog.Sources[i].Traits.Finite
 	}
 	p.budget.lax = p.breaks(faultNoBudget)
-	n := runtime.GOMAXPROCS(0)
+	n := max(8, 2*runtime.GOMAXPROCS(0)) // more than cores, because nodes may wait
 	p.workers = make(chan *worker, n)
 	for range n {
 		p.workers <- newWorker(p)
@@ -95,7 +95,7 @@ func short(hash string) string {
 	return hash
 }
 
-// borrow lends a worker for a run; it blocks while all are busy computing, which bounds the cores a pipeline uses.
+// borrow lends a worker for a run; it blocks while all are busy, which bounds what a pipeline computes at a time.
 func (p *pipeline) borrow(r *run) *worker {
 	w := <-p.workers
 	w.run = r

@@ -156,7 +156,8 @@ func (b *Batch) Bytes() int64 {
 }
 
 // Lane is one ordered stream of a source: a Kafka partition, a queue, an MQTT session, stdin. Batches of a lane are handed to each
-// sink in the order they were pushed.
+// sink in the order they were pushed. The engine remembers a lane until it is abandoned: a source that makes many abandons each once all
+// its batches have come back.
 type Lane struct {
 	// Name identifies the lane in logs: topic/partition, queue, path.
 	Name string
