@@ -1,0 +1,94 @@
+//go:build integration
+
+package kafka
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"testing"
+
+	"github.com/millstream/millstream/connectors/connectortest"
+	"github.com/millstream/millstream/flow"
+)
+
+// ownBroker starts a broker for this test alone, which it may kill.
+func ownBroker(t *testing.T) (address string, brokers func(args ...string)) {
+	t.Helper()
+	realBrokers(t)
+	brokers = func(args ...string) {
+		t.Helper()
+		args = append(args, "kafka", "--instance", "kafka-restart")
+		if args[0] == "start" {
+			args = append(args, "--port-offset", "4300")
+		}
+		cmd := exec.Command("../../scripts/brokers", args...)
+		cmd.Env = os.Environ()
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Errorf("brokers %v: %v\n%s", args, err, out)
+		}
+	}
+	brokers("start")
+	t.Cleanup(func() { brokers("purge") })
+	return "127.0.0.1:25392", brokers
+}
+
+func TestNothingIsLostWhenTheBrokerIsKilled(t *testing.T) {
+	address, brokers := ownBroker(t)
+	topic := freshTopic(t, address, 3)
+	host := connectortest.NewHost(t)
+	seen := &seen{counts: map[string]int{}, by: map[string]int{}}
+	source := mustSource(t, host, fmt.Sprintf("{brokers: [%q], topics: [%s], group: g}", address, topic))
+	run := start(t, source, &settling{source: source, seen: seen, name: "one"})
+	s, p := mustSink(t, host, fmt.Sprintf("{brokers: [%q], topic: %s}", address, topic))
+
+	const total = 6000
+	killed, restarted := make(chan struct{}), make(chan struct{})
+	for from := 0; from < total; from += 100 {
+		switch from {
+		case total / 3:
+			go func() {
+				defer close(restarted)
+				brokers("kill")
+				close(killed)
+				brokers("start")
+			}()
+		case total * 2 / 3:
+			<-killed // what follows is sent to a broker that is down
+		case total - 100:
+			<-restarted
+		}
+		var outs []*flow.Outgoing
+		for _, v := range values(from, from+100) {
+			o, err := prepare(p, "kafka", flow.Record{Body: []byte(v), Key: []byte(v)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			outs = append(outs, o)
+		}
+		for len(outs) > 0 {
+			send(t, s, outs...)
+			var failed []*flow.Outgoing
+			for _, o := range outs {
+				if o.Err == nil {
+					continue
+				}
+				if e := flow.AsError(o.Err, flow.Transient, flow.CodeUnavailable); e.Class != flow.Transient {
+					t.Fatalf("a failure that is not transient: %v", o.Err)
+				}
+				failed = append(failed, o)
+			}
+			outs = failed
+		}
+	}
+	seen.wait(t, total)
+	run.end(t)
+	run.close(t)
+	committed := int64(0)
+	for n := range int32(3) {
+		committed += committedOffset(t, address, "g", topic, n)
+	}
+	if committed < total {
+		t.Errorf("%d records are committed, want at least %d", committed, total)
+	}
+}
