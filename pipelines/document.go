@@ -26,6 +26,12 @@ type Options struct {
 	ForTest bool
 }
 
+// EnvFunc lets a function such as os.LookupEnv be an Env.
+type EnvFunc func(name string) (value string, ok bool)
+
+// Lookup implements yamldoc.Env.
+func (f EnvFunc) Lookup(name string) (value string, ok bool) { return f(name) }
+
 // Load reads and compiles one file. The program is nil when there is an error among the findings.
 func Load(path string, opts Options) (*Program, *diag.List) {
 	src, err := os.ReadFile(path) //nolint:gosec // the file the user named

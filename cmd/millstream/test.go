@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -45,7 +44,6 @@ func (s *streams) test(ctx context.Context, programs []*pipelines.Program, forma
 	if ctx == nil {
 		ctx = context.Background()
 	}
-	start := time.Now()
 	results, failed := []trial.Result{}, 0
 	for _, p := range programs {
 		for i := range p.Tests {
@@ -66,7 +64,7 @@ func (s *streams) test(ctx context.Context, programs []*pipelines.Program, forma
 			return failWith(exitFailed, err)
 		}
 	} else {
-		_, _ = fmt.Fprintf(s.out, "%d passed, %d failed in %s\n", len(results)-failed, failed, time.Since(start).Round(time.Millisecond))
+		_, _ = fmt.Fprintf(s.out, "%d passed, %d failed\n", len(results)-failed, failed)
 	}
 	if failed > 0 {
 		return failWith(exitFailed, nil)

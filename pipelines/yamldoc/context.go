@@ -33,7 +33,7 @@ type Context struct {
 	ReadFile func(path string) (string, error)
 	// Secret tells whether a variable is declared secret; nil means none is.
 	Secret func(name string) bool
-	// AllowUndefined makes undefined variables empty instead of findings; fields they stand in keep their zero value.
+	// AllowUndefined makes undefined variables their own names instead of findings; fields they stand in keep their zero value.
 	AllowUndefined bool
 
 	levels  []level

@@ -111,7 +111,7 @@ func (c *Context) decodeSlice(v *Value, rv reflect.Value, f field) {
 // splitVariable appends the parts of a variable that stands for several list elements.
 func (c *Context) splitVariable(item *Value, rv reflect.Value) {
 	text, ok := c.Interpolate(item)
-	if !ok {
+	if !ok || text.Undefined {
 		return
 	}
 	for part := range strings.SplitSeq(text.Text, ",") {

@@ -174,7 +174,7 @@ func (r *replacer) resolve(written string, runes int) (string, *diag.Finding) {
 		return operand, nil
 	case r.context.AllowUndefined:
 		r.undefined = true
-		return "", nil
+		return name, nil // something has to stand there: a name that is empty is refused
 	}
 	hint := fmt.Sprintf("set it in the environment, or write a default: ${%s:-…}", name)
 	message := fmt.Sprintf("the variable %s is not defined", name)

@@ -1,0 +1,176 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// waiting bounds how long a test waits for what must come.
+const waiting = 30 * time.Second
+
+// started is a running millstream.
+type started struct {
+	t      *testing.T
+	cmd    *exec.Cmd
+	dir    string
+	stderr *output
+	ended  chan error
+}
+
+// output is a buffer that may be read while the process writes.
+type output struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+// Write implements io.Writer.
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.String()
+}
+
+func launch(t *testing.T, stdout io.Writer, pipeline string, args ...string) *started {
+	t.Helper()
+	s := &started{t: t, dir: t.TempDir(), stderr: &output{}, ended: make(chan error, 1)}
+	if err := os.WriteFile(filepath.Join(s.dir, "p.yaml"), []byte(pipeline), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.cmd = exec.Command("millstream", append([]string{"run", "p.yaml"}, args...)...)
+	s.cmd.Dir, s.cmd.Stdout, s.cmd.Stderr = s.dir, stdout, s.stderr
+	if err := s.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() { s.ended <- s.cmd.Wait() }()
+	t.Cleanup(func() { _ = s.cmd.Process.Kill() })
+	return s
+}
+
+func (s *started) signal(sig os.Signal) {
+	s.t.Helper()
+	if err := s.cmd.Process.Signal(sig); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func (s *started) exitCode() int {
+	s.t.Helper()
+	select {
+	case err := <-s.ended:
+		var exit *exec.ExitError
+		if errors.As(err, &exit) {
+			return exit.ExitCode()
+		}
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		return 0
+	case <-time.After(waiting):
+		s.t.Fatalf("millstream did not end\n%s", s.stderr)
+	}
+	return -1
+}
+
+func eventually(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	for end := time.Now().Add(waiting); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		if is() {
+			return
+		}
+	}
+	t.Fatalf("it never came to pass that %s", what)
+}
+
+const endless = `
+name: endless
+from: { generate: { body: "{n: n}", rate: 2000/s } }
+to: { file: { path: out.ndjson } }
+`
+
+func TestTheFirstSignalDrains(t *testing.T) {
+	for _, sig := range []os.Signal{syscall.SIGINT, syscall.SIGTERM} {
+		t.Run(sig.String(), func(t *testing.T) {
+			s := launch(t, io.Discard, endless)
+			out := filepath.Join(s.dir, "out.ndjson")
+			eventually(t, "something is written", func() bool {
+				info, err := os.Stat(out)
+				return err == nil && info.Size() > 1000
+			})
+			s.signal(sig)
+			if code := s.exitCode(); code != exitFine {
+				t.Fatalf("exit code %d\n%s", code, s.stderr)
+			}
+			text, err := os.ReadFile(out)
+			if err != nil {
+				t.Fatal(err)
+			}
+			lines := strings.Split(strings.TrimSuffix(string(text), "\n"), "\n")
+			for i, line := range lines {
+				var m struct{ N int }
+				if err := json.Unmarshal([]byte(line), &m); err != nil || m.N != i {
+					t.Fatalf("line %d is %q: %v", i, line, err)
+				}
+			}
+			if strings.Contains(s.stderr.String(), "left at the source") {
+				t.Errorf("the drain left something:\n%s", s.stderr)
+			}
+		})
+	}
+}
+
+// blocked is a pipeline whose sink never gets rid of what it has: stdout is a pipe that nobody reads.
+func blocked(t *testing.T, args ...string) *started {
+	t.Helper()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { r.Close(); w.Close() })
+	s := launch(t, w, `
+name: blocked
+from: { generate: { body: "{n: n, text: repeat('x', 1000)}" } }
+to: [{ file: { path: out.ndjson } }, { stdout: {} }]
+`, args...)
+	eventually(t, "more is written than a pipe holds", func() bool {
+		info, err := os.Stat(filepath.Join(s.dir, "out.ndjson"))
+		return err == nil && info.Size() > 1<<16
+	})
+	return s
+}
+
+func TestASecondSignalStopsAtOnce(t *testing.T) {
+	s := blocked(t, "--drain-timeout", "10m")
+	s.signal(syscall.SIGINT)
+	eventually(t, "it drains", func() bool { return strings.Contains(s.stderr.String(), "msg=\"draining") })
+	s.signal(syscall.SIGINT)
+	if code := s.exitCode(); code != exitInterrupted {
+		t.Errorf("exit code %d, want %d\n%s", code, exitInterrupted, s.stderr)
+	}
+}
+
+func TestADrainThatTakesTooLongSaysSo(t *testing.T) {
+	s := blocked(t, "--drain-timeout", "50ms")
+	s.signal(syscall.SIGTERM)
+	if code := s.exitCode(); code != exitDeadline {
+		t.Errorf("exit code %d, want %d\n%s", code, exitDeadline, s.stderr)
+	}
+	if !strings.Contains(s.stderr.String(), "left at the source") {
+		t.Errorf("nothing is said about what was left:\n%s", s.stderr)
+	}
+}
