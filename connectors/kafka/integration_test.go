@@ -402,3 +402,25 @@ func TestAWrongPasswordIsAConfigError(t *testing.T) {
 		}
 	}
 }
+
+func TestLoginAndTLSWorkAndAreChecked(t *testing.T) {
+	dir := fromEnvironment(t, "MILLSTREAM_TLS_DIR")
+	secure := fromEnvironment(t, "MILLSTREAM_KAFKA_SASL_TLS")
+	host := connectortest.NewHost(t)
+	topic := freshTopic(t, realBrokers(t), 1)
+	for _, mechanism := range []string{"PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"} {
+		t.Run(mechanism, func(t *testing.T) {
+			s, p := mustSink(t, host, fmt.Sprintf(
+				"{brokers: [%q], topic: %s, tls: {ca: %s/ca.pem}, sasl: {mechanism: %s, username: test, password: test}}", secure, topic, dir, mechanism))
+			outs, err := connectortest.Outgoings(p, "1")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if send(t, s, outs...); outs[0].Err != nil {
+				t.Error(outs[0].Err)
+			}
+		})
+	}
+	_, _, err := openSink(t, host, fmt.Sprintf("{brokers: [%q], topic: %s, tls: {}}", fromEnvironment(t, "MILLSTREAM_KAFKA_TLS"), topic))
+	wantError(t, err, flow.ConfigError, flow.CodeAuth)
+}
