@@ -76,7 +76,7 @@ func New(opts Options) *Engine {
 	}
 	return &Engine{
 		opts: opts, shared: newShared(), pipelines: map[string]*Pipeline{},
-		random: rand.Int64N, //nolint:gosec // jitter needs no secrecy
+		random: rand.Int64N,
 	}
 }
 
@@ -109,7 +109,7 @@ func (e *Engine) launch(ctx context.Context, p *pipeline) error {
 	if err != nil {
 		return errors.Join(err, p.close(ctx))
 	}
-	go func() {
+	go func() { //nolint:gosec,contextcheck // ctx bounds the opening alone
 		defer close(p.routed)
 		// The router's context never ends before the work does: it stops when the sources' channels close.
 		if err := router.Run(context.Background()); err != nil {
@@ -123,7 +123,7 @@ func (e *Engine) launch(ctx context.Context, p *pipeline) error {
 	}
 	p.started()
 	p.log.Info("pipeline started", "revision", p.revision)
-	go p.live()
+	go p.live() //nolint:gosec,contextcheck // the same
 	return nil
 }
 

@@ -69,7 +69,9 @@ func TestStopDrains(t *testing.T) {
 		if err := r.stop(0); !errors.Is(err, ErrDeadline) {
 			t.Errorf("second stop: %v", err)
 		}
-		<-first
+		if err := <-first; !errors.Is(err, ErrDeadline) {
+			t.Errorf("first stop: %v", err)
+		}
 		if err := r.stop(0); !errors.Is(err, ErrDeadline) {
 			t.Errorf("third stop: %v", err)
 		}
@@ -135,7 +137,9 @@ func TestOpeningIsAllOrNothing(t *testing.T) {
 		if err := <-failed; err == nil {
 			t.Error("it started")
 		}
-		<-stopped
+		if err := <-stopped; err != nil {
+			t.Errorf("stop: %v", err)
+		}
 		if r.sinks[0].Closed() != 1 {
 			t.Error("the sink is open")
 		}

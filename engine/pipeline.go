@@ -144,7 +144,7 @@ func (p *pipeline) open(ctx context.Context) (err error) {
 	// A stop ends the opening.
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer context.AfterFunc(p.reading, cancel)()
+	defer context.AfterFunc(p.reading, cancel)() //nolint:contextcheck // the pipeline's life is not the caller's
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, p.close(context.WithoutCancel(ctx)))

@@ -56,7 +56,7 @@ func (s *sourceRun) Push(ctx context.Context, b *flow.Batch) error {
 	failpoint.Hit(failpoint.AfterFetch)
 	t := &ticket{run: r, finished: make(chan struct{})}
 	msg := message.NewMessage("", nil)
-	msg.SetContext(context.WithValue(context.Background(), ticketKey{}, t))
+	msg.SetContext(context.WithValue(context.Background(), ticketKey{}, t)) //nolint:contextcheck // it must not end before the work does
 	go s.settle(t, msg)
 	select {
 	case s.messages <- msg:

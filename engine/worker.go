@@ -33,7 +33,7 @@ func newWorker(p *pipeline) *worker {
 // record runs record i of the batch from the source on.
 func (w *worker) record(i int) {
 	r := w.run
-	w.rec = int32(i) //nolint:gosec // a batch holds at most MaxBatchRecords
+	w.rec = int32(i) // a batch holds MaxBatchRecords at most
 	w.msg.Open(r.source.env, r.batch, i)
 	w.enter(r.source, &w.msg)
 }
