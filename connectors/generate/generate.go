@@ -3,6 +3,7 @@ package generate
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/millstream/millstream/flow"
@@ -75,19 +76,30 @@ type generator struct {
 
 // append makes the next message's payload behind dst.
 func (g *generator) append(dst []byte) ([]byte, error) {
+	if !g.raw {
+		dst, err := g.body.AppendJSON(dst, nil, expression.Bindings{N: g.n})
+		return dst, writeError(err)
+	}
 	v, err := g.body.EvalWith(nil, expression.Bindings{N: g.n})
 	if err != nil {
 		return dst, err
 	}
-	if g.raw && v.Kind() == value.KindString {
+	switch v.Kind() {
+	case value.KindString:
 		return append(dst, v.Str()...), nil
-	}
-	if g.raw && v.Kind() == value.KindBytes {
+	case value.KindBytes:
 		return append(dst, v.BytesValue()...), nil
+	default:
+		dst, err = value.AppendJSON(dst, v)
+		return dst, writeError(err)
 	}
-	dst, err = value.AppendJSON(dst, v)
-	if err != nil {
-		return dst, flow.Errorf(flow.Permanent, flow.CodeEncode, "write the body as JSON: %w", err)
+}
+
+// writeError says of an error that does not come from the evaluation what it is.
+func writeError(err error) error {
+	var failed *flow.Error
+	if err == nil || errors.As(err, &failed) {
+		return err
 	}
-	return dst, nil
+	return flow.Errorf(flow.Permanent, flow.CodeEncode, "write the body as JSON: %w", err)
 }

@@ -2,6 +2,7 @@ package expression
 
 import (
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/expr-lang/expr/ast"
@@ -113,6 +114,9 @@ func siteClosure(name string, s *site, parts []closure, args []ast.Node) closure
 	case "@slice":
 		return applied(parts, func(r *run, a []any) (any, error) { return r.slice(s, a[0], a[1], a[2]) })
 	case "@call":
+		if c := formatClosure(s, parts, args); c != nil {
+			return c
+		}
 		return applied(parts, func(r *run, a []any) (any, error) { return r.invoke(s, a) })
 	}
 	return nil
@@ -217,14 +221,14 @@ func arrayClosure(n *ast.ArrayNode) closure {
 	}
 }
 
-// mapClosure takes maps whose keys are written out.
+// mapClosure takes maps whose keys are written out, each once.
 func mapClosure(n *ast.MapNode) closure {
 	names := make([]string, len(n.Pairs))
 	nodes := make([]ast.Node, len(n.Pairs))
 	for i, p := range n.Pairs {
 		pair := p.(*ast.PairNode)
 		name, ok := isConstantText(pair.Key)
-		if !ok {
+		if !ok || slices.Contains(names[:i], name) {
 			return nil
 		}
 		names[i], nodes[i] = name, pair.Value

@@ -358,7 +358,7 @@ func captures(c *Call, a []any) (any, error) {
 // format is fmt.Sprintf with the mistakes as errors and widths bounded.
 func format(c *Call, a []any) (any, error) {
 	f := a[0].(string)
-	if wide.MatchString(f) {
+	if mayBeWide(f) && wide.MatchString(f) {
 		return nil, fmt.Errorf("a width in the format is larger than 999, or comes from an argument")
 	}
 	size := len(f)
@@ -390,6 +390,24 @@ func format(c *Call, a []any) (any, error) {
 }
 
 var wide = regexp.MustCompile(`%[-+# 0]*[0-9.\[\]]*([0-9]{4,}|\*)`)
+
+// mayBeWide is a cheap look for what wide needs: a star, or four digits in a row.
+func mayBeWide(f string) bool {
+	digits := 0
+	for i := range len(f) {
+		switch c := f[i]; {
+		case c == '*':
+			return true
+		case c < '0' || c > '9':
+			digits = 0
+		default:
+			if digits++; digits == 4 {
+				return true
+			}
+		}
+	}
+	return false
+}
 
 func truncated(s string) string {
 	if len(s) > 40 {

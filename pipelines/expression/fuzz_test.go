@@ -124,7 +124,7 @@ func (g *grower) expr(depth int) string {
 	case 9:
 		return fmt.Sprintf("%s(%s)", g.of("len", "string", "type", "upper", "int", "float", "abs", "toJSON", "first", "keys", "sprintf"), x())
 	case 10:
-		return fmt.Sprintf(g.of("[%s]", "{a: %s}", "{b: 1, a: %s}"), x())
+		return fmt.Sprintf(g.of("[%s]", "{a: %s}", "{b: 1, a: %s}", `sprintf("%%d is %%v%%%%", 1, %s)`, `sprintf("%%s", %s)`), x())
 	case 11:
 		return fmt.Sprintf("try(%s, %s)", x(), x())
 	case 12:
@@ -191,6 +191,7 @@ func agree(t *testing.T, text, body string) {
 	}
 	tree, _ := parse(text, s, WantAny)
 	p.quick = quickOf((&rewriter{src: []rune(text), scope: s}).node(tree.Node))
+	agreeOnJSON(t, p, text, message(s, body))
 	names, got, errs := ways(p, text, s, message(s, body))
 	for i := 1; i < len(names); i++ {
 		if (errs[i] == nil) != (errs[0] == nil) || errs[0] == nil && (!value.Equal(got[i], got[0]) || got[i].Kind() != got[0].Kind()) {
@@ -199,6 +200,19 @@ func agree(t *testing.T, text, body string) {
 	}
 	if errs[0] != nil && strings.Contains(errs[0].Error(), "interface conversion") {
 		t.Fatalf("%s over %s: %v", text, body, errs[0])
+	}
+}
+
+// agreeOnJSON compares AppendJSON with the writing of what Eval gives.
+func agreeOnJSON(t *testing.T, p *Program, text string, m *flow.Message) {
+	got, err := p.AppendJSON([]byte("before "), m, Bindings{})
+	var want []byte
+	v, wantErr := p.Eval(m)
+	if wantErr == nil {
+		want, wantErr = value.AppendJSON(nil, v)
+	}
+	if (err == nil) != (wantErr == nil) || err != nil && err.Error() != wantErr.Error() || string(got) != "before "+string(want) {
+		t.Fatalf("%s: JSON %s, %v; written from the value %s, %v", text, got, err, want, wantErr)
 	}
 }
 
@@ -220,7 +234,8 @@ func FuzzEvalAgree(f *testing.F) {
 func TestAllWaysToEvaluateAgree(t *testing.T) {
 	for _, text := range []string{`body.a > 1`, `body.a == "x"`, `not (body.a and body.b)`, `body.c?.d == 1`, `body.l[0] + 1`, `{a: body.a, b: [body.b]}`,
 		`body.a in ["x", "y"]`, `body.a ?? body.b ?? 3`, `body.l[9] ?? 1`, `(body.l)[9] ?? 1`, `body?.l?.[9]`, `(body).l?.[9]`, `body.c.d.e ?? 1`, `(body).c.d.e ?? 1`,
-		`meta.site == "hall" and body.a >= 1.5`, `-body.a % 2`, `body.a matches "^x" or body.b`} {
+		`meta.site == "hall" and body.a >= 1.5`, `-body.a % 2`, `{b: body.a, a: body.l, c: nil, "d e": {x: body.b}}`, `{a: body.c.d, b: 1/0}`, `{a: 1, a: body.a}`,
+		`sprintf("%d:%v", body.l[0], body.a)`, `sprintf("%s%%", body.a)`, `sprintf("%s %s", body.a)`, `sprintf("%05d", body.a)`, `{a: raw}`, `body.a matches "^x" or body.b`} {
 		for _, body := range []string{`{"a": 1, "b": true, "c": {"d": 1}, "l": [1]}`, `{"a": "x", "b": null}`, `{"a": 2.5, "l": 3, "c": 1}`, `{}`, `null`, ``, `{`, `[1]`,
 			`{"a": 1, "a": true, "b": false}`} {
 			agree(t, text, body)

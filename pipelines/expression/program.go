@@ -2,7 +2,6 @@ package expression
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 
 	"github.com/expr-lang/expr/ast"
@@ -18,8 +17,9 @@ type Program struct {
 	scope    *Scope
 	want     Want
 	code     *code
-	closure  closure // nil: the machine runs code
-	quick    quick   // nil: no quick test
+	closure  closure     // nil: the machine runs code
+	quick    quick       // nil: no quick test
+	literal  *mapLiteral // nil: no map literal
 	constant bool
 	value    value.Value // when constant
 	slot     document.Slot
@@ -50,7 +50,7 @@ func Compile(text string, s *Scope, w Want) (*Program, []Problem) {
 		}
 	}
 	p.findPath(n)
-	p.code, p.closure = compileNode(n), closureOf(n)
+	p.code, p.closure, p.literal = compileNode(n), closureOf(n), literalOf(n)
 	if w == WantBool {
 		p.quick = quickOf(n)
 	}
@@ -121,7 +121,7 @@ func (p *Program) evaluate(r *run) (value.Value, error) {
 // judge refuses results that are too large or not what the place wants.
 func (p *Program) judge(v value.Value) error {
 	if k := v.Kind(); (k == value.KindList || k == value.KindMap) && !p.isPath && weigh(v.Box(), maxResult) >= maxResult {
-		return fmt.Errorf("the result is larger than %d MiB", maxResult>>20)
+		return tooLarge()
 	}
 	return p.suits(v)
 }
