@@ -386,11 +386,28 @@ func difference(before, after []byte) (removed, added string) {
 	return string(before[prefix : len(before)-suffix]), string(after[prefix : len(after)-suffix])
 }
 
+// repeatsKeys reports whether decoding loses members.
 func repeatsKeys(payload []byte) bool {
 	v, err := value.ParseJSON(payload)
 	if err != nil {
 		return true
 	}
 	again, err := value.AppendJSON(nil, v)
-	return err != nil || bytes.Count(again, []byte(`":`)) != bytes.Count(payload, []byte(`":`))
+	return err != nil || members(again) != members(payload)
+}
+
+// members counts the colons outside strings.
+func members(text []byte) (count int) {
+	inside := false
+	for i := 0; i < len(text); i++ {
+		switch c := text[i]; {
+		case c == '"':
+			inside = !inside
+		case inside && c == '\\':
+			i++
+		case !inside && c == ':':
+			count++
+		}
+	}
+	return count
 }

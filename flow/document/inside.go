@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/millstream/millstream/flow/value"
+	"github.com/millstream/millstream/flow/value/syntax"
 )
 
 // Writes into a value that has no place of its own in the payload: into one that was assigned, or a list that is about to lose an
@@ -79,8 +80,18 @@ func (d *Document) textOf(n *node) []byte {
 			return nil
 		}
 		return text
+	case n.parent == nil: // with the white space around it
+		return d.raw
 	}
 	return d.raw[at.start:at.end:at.end]
+}
+
+// trimmed is a text without the white space around it.
+func trimmed(text []byte) []byte {
+	if text == nil {
+		return nil
+	}
+	return text[syntax.Space(text, 0) : syntax.SpaceBack(text, len(text))+1]
 }
 
 // extract is the part of a text where a path stands.

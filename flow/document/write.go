@@ -72,7 +72,7 @@ func (d *Document) Copy(from, to Slot) error {
 	if err != nil {
 		return err
 	}
-	return d.assign(to, v, d.textOf(n), false)
+	return d.assign(to, v, trimmed(d.textOf(n)), false)
 }
 
 // target opens the payload for a write.

@@ -123,6 +123,8 @@ func TestWritesAreSplicedIntoThePayload(t *testing.T) {
 		{"element deleted", `{"a":[ 1.0, 2 , 18446744073709551615 ]}`, []string{"delete a.[1]", "get a.[1] = 18446744073709551615"}, `{"a":[ 1.0 , 18446744073709551615 ]}`},
 		{"two elements deleted", `{"a":[1.0,2.0,3.0]}`, []string{"delete a.[0]", "delete a.[1]", "get a = [2.0]"}, `{"a":[2.0]}`},
 		{"last element deleted", `[1.0, 2]`, []string{"delete [-1]"}, `[1.0]`},
+		{"element of the root deleted", " [ 1.0, 2 ]\n", []string{"delete [1]", "delete [5]"}, " [ 1.0 ]\n"},
+		{"an edited root copied", " { \"a\":1.0 }\n", []string{"set b = 1", "copy c = "}, " { \"a\":1.0,\"b\":1,\"c\":{ \"a\":1.0,\"b\":1 } }\n"},
 		{"element written and another deleted", `{"a":[1.0,{"b":2.0},3.0]}`, []string{"set a.[1].c = 1", "delete a.[0]", "set a.[0].d = 2"}, `{"a":[{"b":2.0,"c":1,"d":2},3.0]}`},
 		{"element behind the end deleted", `{"a":[1.0]}`, []string{"delete a.[5]", "delete a.[5].b"}, `{"a":[1.0]}`},
 
