@@ -106,6 +106,9 @@ func nestedFanOut(t *testing.T) {
 		}
 	}
 	r.settled(2, 0)
+	if b := r.p.Balance(); b.DeadLettered != 2 {
+		t.Errorf("records whose errors were read count as dead-lettered: %+v", b)
+	}
 }
 
 func TestFailuresEndAsTheFileSays(t *testing.T) {

@@ -126,6 +126,7 @@ func (w *worker) followErrors(edges []pipelines.Edge, m *flow.Message, lt *lette
 			w.deliver(edge.Index, c, lt, depth)
 			continue
 		}
+		w.run.ended(w.rec, flow.DeadLettered) // whatever these nodes make of it
 		w.walk(edge, c, depth)
 	}
 }

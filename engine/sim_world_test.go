@@ -215,7 +215,11 @@ func (w *world) holdsFailure(p pipelines.Policy, errors, next []pipelines.Edge, 
 	case pipelines.ThenSink:
 		return w.holdsSink(p.Sink, id, by)
 	case pipelines.ThenErrors:
-		return w.holdsAll(errors, id, by)
+		end, sure := w.holdsAll(errors, id, by)
+		if end != flow.Open {
+			end = flow.DeadLettered
+		}
+		return end, sure
 	case pipelines.ThenContinue:
 		if len(next) > 0 {
 			return w.holdsAll(next, id, "")
