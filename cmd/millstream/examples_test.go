@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/txtar"
 
+	"github.com/millstream/millstream/engine/trial"
 	"github.com/millstream/millstream/pipelines"
 	"github.com/millstream/millstream/pipelines/diag"
 	"github.com/millstream/millstream/pipelines/examples"
@@ -145,7 +146,7 @@ func TestTheOpenStackExampleLetsNothingPrivateThrough(t *testing.T) {
 // yamlBlock is a block of a document with its info string: yaml compiles, yaml custom needs the custom build, yaml part is no whole file.
 var yamlBlock = regexp.MustCompile("(?ms)^```yaml( [a-z]+)?\n(.*?)^```$")
 
-// TestYAMLInTheDocumentsIsValid compiles the pipelines that README and docs show.
+// TestYAMLInTheDocumentsIsValid compiles the pipelines that README and docs show, and runs their tests.
 func TestYAMLInTheDocumentsIsValid(t *testing.T) {
 	files, err := filepath.Glob(filepath.Join(root, "docs", "*.md"))
 	if err != nil {
@@ -171,10 +172,17 @@ func TestYAMLInTheDocumentsIsValid(t *testing.T) {
 			opts := pipelines.Options{Registry: s.registry(), Env: yamldoc.MapEnv{
 				"KAFKA": "localhost:9092", "AMQP_URL": "amqp://localhost", "RABBITMQ": "amqp://localhost",
 			}}
-			if _, findings := pipelines.Compile(filepath.Base(file), []byte(block[2]), opts); findings.Len() > 0 {
+			program, findings := pipelines.Compile(filepath.Base(file), []byte(block[2]), opts)
+			if findings.Len() > 0 {
 				var out strings.Builder
 				_ = diag.WriteText(&out, findings)
 				t.Errorf("a pipeline in %s has findings:\n%s\n%s", file, out.String(), block[2])
+				continue
+			}
+			for i := range program.Tests {
+				if r := trial.Run(t.Context(), program, &program.Tests[i]); !r.Passed {
+					t.Errorf("a test in %s fails: %s: %v", file, r.Test, r.Differences)
+				}
 			}
 		}
 	}
