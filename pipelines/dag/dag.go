@@ -115,22 +115,3 @@ func smallestFirst(path []int, start int) []int {
 	}
 	return append(append([]int(nil), path[least:]...), path[:least]...)
 }
-
-// Reach marks all nodes that can be reached from the given ones, those included.
-func (g *Graph) Reach(from ...int) []bool {
-	seen := make([]bool, len(g.next))
-	var visit func(n int)
-	visit = func(n int) {
-		if seen[n] {
-			return
-		}
-		seen[n] = true
-		for _, to := range g.next[n] {
-			visit(to)
-		}
-	}
-	for _, n := range from {
-		visit(n)
-	}
-	return seen
-}
