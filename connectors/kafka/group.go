@@ -37,6 +37,7 @@ func (s *source) commitNowAndThen() {
 		}
 		select {
 		case <-time.After(commitInterval):
+		case <-s.urgent:
 		case <-s.closing:
 			return
 		}
@@ -51,17 +52,17 @@ func (s *source) commit(ctx context.Context, of []*partition) error {
 		of = s.all()
 	}
 	offsets := map[string]map[int32]kgo.EpochOffset{}
-	var changed []*partition
+	changed := map[*partition]reached{}
 	for _, p := range of {
-		at, ok := p.uncommitted()
+		upTo, ok := p.uncommitted()
 		if !ok {
 			continue
 		}
-		changed = append(changed, p)
+		changed[p] = upTo
 		if offsets[p.topic] == nil {
 			offsets[p.topic] = map[int32]kgo.EpochOffset{}
 		}
-		offsets[p.topic][p.number] = at
+		offsets[p.topic][p.number] = upTo.at
 	}
 	if len(changed) == 0 {
 		return nil
@@ -78,7 +79,7 @@ func (s *source) commit(ctx context.Context, of []*partition) error {
 }
 
 // noteCommits reads the broker's answer for each partition.
-func noteCommits(resp *kmsg.OffsetCommitResponse, changed []*partition, offsets map[string]map[int32]kgo.EpochOffset) error {
+func noteCommits(resp *kmsg.OffsetCommitResponse, changed map[*partition]reached, offsets map[string]map[int32]kgo.EpochOffset) error {
 	var errs []error
 	for _, t := range resp.Topics {
 		for _, r := range t.Partitions {
@@ -88,9 +89,9 @@ func noteCommits(resp *kmsg.OffsetCommitResponse, changed []*partition, offsets 
 			}
 		}
 	}
-	for _, p := range changed {
-		if at, ok := offsets[p.topic][p.number]; ok {
-			p.wasCommitted(at)
+	for p, upTo := range changed {
+		if _, ok := offsets[p.topic][p.number]; ok {
+			p.wasCommitted(upTo)
 		}
 	}
 	return errors.Join(errs...)
@@ -106,11 +107,24 @@ func (s *source) assigned(_ context.Context, client *kgo.Client, assigned map[st
 			s.partitions[topic] = map[int32]*partition{}
 		}
 		for _, n := range numbers {
-			p := newPartition(s, topic, n)
-			s.partitions[topic][n] = p
-			go p.push(s.in)
+			s.partitions[topic][n] = newPartition(s, topic, n)
 		}
 	}
+	s.countAssigned()
+	for topic, numbers := range assigned {
+		for _, n := range numbers {
+			go s.partitions[topic][n].push(s.in)
+		}
+	}
+}
+
+// countAssigned counts the partitions that share in_flight; the lock is held.
+func (s *source) countAssigned() {
+	n := 0
+	for _, numbers := range s.partitions {
+		n += len(numbers)
+	}
+	s.assignedNow.Store(int32(n)) //nolint:gosec // a group has far fewer partitions
 }
 
 // revoked lets go of partitions: it stops handing out, waits for what is in flight, commits the settled prefix, and only then returns,
@@ -184,4 +198,5 @@ func (s *source) forget(gone []*partition) {
 			delete(s.partitions[p.topic], p.number)
 		}
 	}
+	s.countAssigned()
 }

@@ -38,6 +38,9 @@ type partition struct {
 	blocked bool
 	// next is what to commit, committed what is; offset 0 of next is nothing to commit yet.
 	next, committed kgo.EpochOffset
+	// passed and given count records: those behind the prefix, and of them those that were taken off the exposure.
+	passed, given int
+	exposure      *exposure
 }
 
 // flight is one batch on its way.
@@ -54,6 +57,7 @@ func newPartition(s *source, topic string, number int32) *partition {
 		topic: topic, number: number, source: s, lane: flow.NewLane(topic + "/" + strconv.Itoa(int(number))),
 		ended: make(chan struct{}), wake: make(chan struct{}, 1),
 	}
+	p.exposure = newExposure(s.share, s.urgent)
 	p.ctx, p.stop = context.WithCancel(s.reading)
 	return p
 }
@@ -97,7 +101,7 @@ func (p *partition) push(in flow.Intake) {
 				return
 			}
 		}
-		if err := in.Push(p.ctx, &f.batch); err != nil {
+		if err := p.hand(in, f); err != nil {
 			p.takeBack(f)
 			if p.ctx.Err() == nil || !errors.Is(err, context.Canceled) {
 				p.source.refused(err)
@@ -107,6 +111,19 @@ func (p *partition) push(in flow.Intake) {
 	}
 }
 
+// hand gives a batch to the engine once so few records are uncommitted that a crash repeats no more than the limit.
+func (p *partition) hand(in flow.Intake, f *flight) error {
+	n := len(f.batch.Records)
+	if err := p.exposure.take(p.ctx, n); err != nil {
+		return err
+	}
+	if err := in.Push(p.ctx, &f.batch); err != nil {
+		p.exposure.give(n)
+		return err
+	}
+	return nil
+}
+
 // cut takes the next batch off the queue; nil when there is none. resume tells that the partition was paused and has room again.
 func (p *partition) cut() (f *flight, resume bool) {
 	p.mu.Lock()
@@ -114,8 +131,8 @@ func (p *partition) cut() (f *flight, resume bool) {
 	if p.ctx.Err() != nil || len(p.queue) == 0 {
 		return nil, false
 	}
-	n, bytes := 0, int64(0)
-	for n < len(p.queue) && n < p.source.batchRecords {
+	n, bytes, most := 0, int64(0), min(p.source.batchRecords, p.source.share())
+	for n < len(p.queue) && n < most {
 		b := size(p.queue[n])
 		if n > 0 && bytes+b > p.source.batchBytes {
 			break
@@ -166,15 +183,26 @@ func (p *partition) settle(f *flight) (moved bool) {
 		p.flying = p.flying[1:]
 		if n := first.prefix; n > 0 && !p.blocked {
 			p.next = kgo.EpochOffset{Epoch: first.epochs[n-1], Offset: first.batch.Records[n-1].Offset + 1}
+			p.passed += n
 			moved = true
 		}
-		if first.prefix < len(first.batch.Records) {
+		if first.prefix < len(first.batch.Records) && !p.blocked {
 			p.blocked = true
+			p.reportBlocked()
 		}
 		p.source.release(first)
 	}
 	p.cameBack()
 	return moved
+}
+
+// reportBlocked tells that nothing of the partition is committed any more, when that is not because it is being let go.
+func (p *partition) reportBlocked() {
+	if p.ctx.Err() != nil {
+		return
+	}
+	p.source.host.Logger().Error("a record came back unsettled; its partition commits nothing more, and stops at in_flight, until it is assigned again",
+		"lane", p.lane.Name)
 }
 
 // cameBack counts a batch as no longer in flight; the lock is held.
@@ -200,16 +228,25 @@ func (p *partition) settled() <-chan struct{} {
 	return p.quiet
 }
 
+// reached is how far a partition is settled: the offset to commit, and how many records lie before it.
+type reached struct {
+	at     kgo.EpochOffset
+	passed int
+}
+
 // uncommitted is what to commit; ok is false when nothing has changed since the last commit.
-func (p *partition) uncommitted() (at kgo.EpochOffset, ok bool) {
+func (p *partition) uncommitted() (upTo reached, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.next, p.next.Offset > p.committed.Offset
+	return reached{p.next, p.passed}, p.next.Offset > p.committed.Offset
 }
 
 // wasCommitted notes that a commit has succeeded.
-func (p *partition) wasCommitted(at kgo.EpochOffset) {
+func (p *partition) wasCommitted(upTo reached) {
 	p.mu.Lock()
-	p.committed = at
+	p.committed = upTo.at
+	n := upTo.passed - p.given
+	p.given = upTo.passed
 	p.mu.Unlock()
+	p.exposure.give(n)
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -28,6 +29,9 @@ type source struct {
 	batchRecords, highRecords int
 	batchBytes, highBytes     int64
 	flights                   sync.Pool
+	// urgent: a commit is due at once. assignedNow is how many partitions share in_flight.
+	urgent      chan struct{}
+	assignedNow atomic.Int32
 
 	client *kgo.Client
 	// reading ends when Run is to return.
@@ -72,11 +76,17 @@ func newSource(host flow.Host, cl cluster, c Source) *source {
 	s := &source{
 		host: host, cluster: cl, cfg: c,
 		batchRecords: limits.BatchRecords(), batchBytes: limits.BatchBytes(),
-		dirty: make(chan struct{}, 1), closing: make(chan struct{}), partitions: map[string]map[int32]*partition{},
+		urgent: make(chan struct{}, 1),
+		dirty:  make(chan struct{}, 1), closing: make(chan struct{}), partitions: map[string]map[int32]*partition{},
 	}
 	s.highRecords, s.highBytes = 4*s.batchRecords, 2*s.batchBytes
 	s.flights.New = func() any { return &flight{} }
 	return s
+}
+
+// share is how many uncommitted records each partition may have.
+func (s *source) share() int {
+	return max(1, s.host.Limits().InFlight/max(1, int(s.assignedNow.Load())))
 }
 
 // rebalanceTimeout is how long the group waits for a member that must let go of partitions; a member waits half of it for its
