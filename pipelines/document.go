@@ -34,7 +34,7 @@ func (f EnvFunc) Lookup(name string) (value string, ok bool) { return f(name) }
 
 // Load reads and compiles one file. The program is nil when there is an error among the findings.
 func Load(path string, opts Options) (*Program, *diag.List) {
-	src, err := os.ReadFile(path) //nolint:gosec // the file the user named
+	src, err := os.ReadFile(path)
 	if err != nil {
 		findings := &diag.List{}
 		findings.Add(diag.Finding{Path: path, Line: 1, Col: 1, Code: diag.Unreadable, Message: "cannot read the file: " + reason(err)})
@@ -75,7 +75,7 @@ func readSecret(dir, name string) (string, error) {
 	if !filepath.IsAbs(name) {
 		name = filepath.Join(dir, name)
 	}
-	b, err := os.ReadFile(name) //nolint:gosec // the file the user named
+	b, err := os.ReadFile(name)
 	return strings.TrimSuffix(strings.TrimSuffix(string(b), "\n"), "\r"), err
 }
 

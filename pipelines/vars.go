@@ -59,6 +59,7 @@ func (l *loader) constant(v *yamldoc.Value) (any, bool) {
 			list = append(list, x)
 		}
 		return list, good
+	case yamldoc.KindNull, yamldoc.KindScalar:
 	}
 	if v.Kind() != yamldoc.KindScalar || !strings.Contains(v.Scalar().Text, "${") {
 		return l.context.JSONLiteral(v)

@@ -160,7 +160,7 @@ func environment(files []string) (yamldoc.Env, error) {
 }
 
 func readEnvFile(path string, into yamldoc.MapEnv) error {
-	f, err := os.Open(path) //nolint:gosec // the file the user named
+	f, err := os.Open(path)
 	if err != nil {
 		return fmt.Errorf("--env-file: %w", err)
 	}

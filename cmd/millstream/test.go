@@ -41,9 +41,6 @@ func testCommand(s *streams) *cobra.Command {
 }
 
 func (s *streams) test(ctx context.Context, programs []*pipelines.Program, format string) error {
-	if ctx == nil {
-		ctx = context.Background()
-	}
 	results, failed := []trial.Result{}, 0
 	for _, p := range programs {
 		for i := range p.Tests {

@@ -78,9 +78,7 @@ func play(ctx context.Context, prog *pipelines.Program, test *pipelines.Test) (*
 	select {
 	case <-p.Done():
 	case <-ctx.Done():
-		gone, cancel := context.WithCancel(context.Background())
-		cancel()
-		return nil, errors.Join(fmt.Errorf("the test did not end within %s", timeout), p.Stop(gone))
+		return nil, errors.Join(fmt.Errorf("the test did not end within %s", timeout), p.Stop(ctx))
 	}
 	got.own = p.Err()
 	return got, nil
