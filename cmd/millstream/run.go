@@ -10,6 +10,7 @@ import (
 	"os/signal"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -74,11 +75,14 @@ func (s *streams) run(paths []string, f *runFlags) error {
 	defer signal.Stop(signals)
 	r := &runner{engine: e, signals: signals, drain: f.drainTimeout, log: log}
 	r.startAll(programs, f.startTimeout)
+	if r.gaveUp != exitFine {
+		return failWith(r.gaveUp, nil)
+	}
 	code := r.wait()
 	if !f.quiet {
 		s.summary(r.started)
 	}
-	if code == exitFine && len(r.started) < len(programs) {
+	if code == exitFine && r.failed {
 		code = exitFailed
 	}
 	if code != exitFine {
@@ -94,27 +98,35 @@ type runner struct {
 	drain   time.Duration
 	log     *slog.Logger
 	started []*engine.Pipeline
+	// failed: a pipeline could not start, and not because of a signal.
+	failed bool
 	// draining: the first signal has come.
 	draining bool
-	// interrupted: the second signal has come while something was still starting.
-	interrupted bool
+	// gaveUp is the exit code when something was still starting and is not waited for.
+	gaveUp int
 }
 
 // startAll starts every pipeline; one that fails to start touches no other. A signal ends the starting.
 func (r *runner) startAll(programs []*pipelines.Program, timeout time.Duration) {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
-	done := make(chan []*engine.Pipeline, 1)
-	go func() { done <- start(ctx, r.engine, programs, r.log) }()
+	done := make(chan struct{})
+	go func() {
+		r.start(ctx, programs)
+		close(done)
+	}()
 	select {
-	case r.started = <-done:
+	case <-done:
 	case sig := <-r.signals:
 		r.drains(sig)
 		cancel()
 		select {
-		case r.started = <-done:
+		case <-done:
+		case <-time.After(r.drain):
+			r.log.Error("the drain timeout passed while pipelines were starting")
+			r.gaveUp = exitDeadline
 		case <-r.signals:
-			r.interrupted = true
+			r.gaveUp = exitInterrupted
 		}
 	}
 }
@@ -124,32 +136,36 @@ func (r *runner) drains(sig os.Signal) {
 	r.log.Info("draining; a second signal stops at once", "signal", sig.String(), "timeout", r.drain)
 }
 
-func start(ctx context.Context, e *engine.Engine, programs []*pipelines.Program, log *slog.Logger) []*engine.Pipeline {
+func (r *runner) start(ctx context.Context, programs []*pipelines.Program) {
 	var (
 		wg      sync.WaitGroup
+		failed  atomic.Bool
 		started = make([]*engine.Pipeline, len(programs))
 	)
 	for i, prog := range programs {
 		wg.Add(1)
 		go func() {
 			defer wg.Done()
-			p, err := e.Start(ctx, prog)
+			p, err := r.engine.Start(ctx, prog)
+			if err != nil && errors.Is(ctx.Err(), context.Canceled) {
+				r.log.Info("pipeline not started", "pipeline", prog.Name)
+				return
+			}
 			if err != nil {
-				log.Error("pipeline failed to start", "pipeline", prog.Name, "error", err)
+				r.log.Error("pipeline failed to start", "pipeline", prog.Name, "error", err)
+				failed.Store(true)
 				return
 			}
 			started[i] = p
 		}()
 	}
 	wg.Wait()
-	return slices.DeleteFunc(started, func(p *engine.Pipeline) bool { return p == nil })
+	r.started = slices.DeleteFunc(started, func(p *engine.Pipeline) bool { return p == nil })
+	r.failed = failed.Load()
 }
 
 // wait waits for all pipelines to end, or for signals, and returns the exit code.
 func (r *runner) wait() int {
-	if r.interrupted {
-		return exitInterrupted
-	}
 	ended := make(chan struct{})
 	go func() {
 		for _, p := range r.started {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -172,5 +173,50 @@ func TestADrainThatTakesTooLongSaysSo(t *testing.T) {
 	}
 	if !strings.Contains(s.stderr.String(), "left at the source") {
 		t.Errorf("nothing is said about what was left:\n%s", s.stderr)
+	}
+}
+
+// silentBroker takes connections and never answers.
+func silentBroker(t *testing.T) (address string, called <-chan struct{}) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	calls := make(chan struct{}, 100)
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			t.Cleanup(func() { c.Close() })
+			calls <- struct{}{}
+		}
+	}()
+	t.Cleanup(func() { l.Close() })
+	return l.Addr().String(), calls
+}
+
+func TestASecondSignalEndsAStartThatHangs(t *testing.T) {
+	address, called := silentBroker(t)
+	s := launch(t, io.Discard, "name: hangs\nfrom: { kafka: { brokers: [\""+address+"\"], topics: [a], group: g } }\nto: { stdout: {} }\n", "--start-timeout", "10m")
+	<-called
+	s.signal(syscall.SIGTERM)
+	eventually(t, "it drains", func() bool { return strings.Contains(s.stderr.String(), "msg=\"draining") })
+	s.signal(syscall.SIGTERM)
+	if code := s.exitCode(); code != exitInterrupted {
+		t.Errorf("exit code %d\n%s", code, s.stderr)
+	}
+}
+
+func TestAStartThatASignalCannotEndIsGivenUp(t *testing.T) {
+	address, called := silentBroker(t)
+	s := launch(t, io.Discard, "name: hangs\nfrom: { kafka: { brokers: [\""+address+"\"], topics: [a], group: g } }\nto: { stdout: {} }\n",
+		"--start-timeout", "10m", "--drain-timeout", "50ms")
+	<-called
+	s.signal(syscall.SIGTERM)
+	if code := s.exitCode(); code != exitDeadline && code != exitFine { // fine when the connector obeys
+		t.Errorf("exit code %d\n%s", code, s.stderr)
 	}
 }
