@@ -37,7 +37,7 @@ func plain(x any) (Value, bool) {
 	case time.Duration:
 		return Duration(x), true
 	case Marker:
-		return Value{kind: Kind(x)}, true
+		return Value{tag: uint64(x)}, true
 	}
 	return Value{}, false
 }
@@ -62,7 +62,7 @@ var errNested = errors.New("value is nested too deeply, or contains itself")
 // these, maps with keys of type any that are strings. Lists and maps are copied only where something in them has to change. The
 // error names a type that cannot stand in a message, such as a function, a channel or a struct.
 func FromAny(x any) (Value, error) {
-	if v, ok := plain(x); ok && v.kind != KindList && v.kind != KindMap {
+	if v, ok := plain(x); ok && v.Kind() != KindList && v.Kind() != KindMap {
 		return v, nil
 	}
 	normal, _, err := normalise(x, 0)
@@ -186,7 +186,7 @@ func convertMap(x reflect.Value, depth int) (any, error) {
 
 // Own is a deep copy of v that shares no string and no bytes with a payload. It is for what outlives the message.
 func Own(v Value) Value {
-	switch v.kind {
+	switch v.Kind() {
 	case KindString:
 		return String(strings.Clone(v.Str()))
 	case KindBytes, KindList, KindMap:

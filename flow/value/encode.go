@@ -40,7 +40,7 @@ func AppendJSONString(dst []byte, s string) []byte {
 }
 
 func appendValue(dst []byte, v Value, depth int) ([]byte, error) {
-	switch v.kind {
+	switch v.Kind() {
 	case KindNil:
 		return append(dst, "null"...), nil
 	case KindBool:
@@ -62,7 +62,7 @@ func appendValue(dst []byte, v Value, depth int) ([]byte, error) {
 	case KindMap:
 		return appendMap(dst, v.Map(), depth)
 	}
-	return dst, fmt.Errorf("the marker %s cannot be written as JSON", v.kind)
+	return dst, fmt.Errorf("the marker %s cannot be written as JSON", v.Kind())
 }
 
 // appendFloat leaves the exponent out between 1e-6 and 1e21, as ECMAScript does.

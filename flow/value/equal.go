@@ -8,16 +8,16 @@ import (
 // Equal reports whether a and b are the same value. Numbers compare by value whatever their kind (1 equals 1.0), exactly; times by the
 // instant; lists and maps member by member. Values of different kinds are not equal, and NaN equals nothing.
 func Equal(a, b Value) bool {
-	if a.kind != b.kind {
+	if a.Kind() != b.Kind() {
 		switch {
-		case a.kind == KindInt && b.kind == KindFloat:
+		case a.Kind() == KindInt && b.Kind() == KindFloat:
 			return sameNumber(a.Int(), b.Float())
-		case a.kind == KindFloat && b.kind == KindInt:
+		case a.Kind() == KindFloat && b.Kind() == KindInt:
 			return sameNumber(b.Int(), a.Float())
 		}
 		return false
 	}
-	switch a.kind {
+	switch a.Kind() {
 	case KindFloat:
 		return a.Float() == b.Float()
 	case KindString:
