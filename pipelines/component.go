@@ -243,7 +243,7 @@ func (l *loader) useConnection(connector string, name yamldoc.Scalar, own *yamld
 
 func (l *loader) unknownConnection(name yamldoc.Scalar) {
 	hint := "define it under connections:"
-	if near := diag.Suggest(name.Text, keysOf(l.connections)); near != "" {
+	if near := l.suggest(name.Text, keysOf(l.connections)); near != "" {
 		hint = fmt.Sprintf("did you mean %q?", near)
 		l.connections[near].used = true
 	} else {

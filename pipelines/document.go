@@ -98,6 +98,7 @@ type loader struct {
 	damaged bool
 	// lost: a reference leads nowhere, so that what nothing reads may have been meant by it.
 	lost bool
+	guesses int
 	// sound: nothing but the tests can have a finding.
 	sound bool
 }

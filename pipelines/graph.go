@@ -141,8 +141,8 @@ func (l *loader) unknownRef(r *ref, name string, steps map[string]*step) {
 			candidates = append(candidates, p.name)
 		}
 	}
-	hint := "there are: " + strings.Join(candidates, ", ")
-	if near := diag.Suggest(name, candidates); near != "" {
+	hint := "there are: " + listed(candidates)
+	if near := l.suggest(name, candidates); near != "" {
 		hint = fmt.Sprintf("did you mean %q?", near)
 		l.byName[near].readers++
 		l.byName[near].lost = true

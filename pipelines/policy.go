@@ -153,8 +153,8 @@ func (l *loader) unknownThen(word yamldoc.Scalar, target *part) {
 			candidates = append(candidates, p.name)
 		}
 	}
-	hint := "write one of " + strings.Join(candidates, ", ")
-	if near := diag.Suggest(word.Text, candidates); near != "" {
+	hint := "write one of " + listed(candidates)
+	if near := l.suggest(word.Text, candidates); near != "" {
 		hint = fmt.Sprintf("did you mean %q?", near)
 		if p := l.byName[near]; p != nil {
 			p.letters = true

@@ -99,6 +99,26 @@ func keysOf[V any](m map[string]V) []string {
 	return ks
 }
 
+// maxGuesses bounds how many names are compared with misspelled ones in one file.
+const maxGuesses = 500_000
+
+// suggest is diag.Suggest for names of the file, of which there may be thousands.
+func (l *loader) suggest(word string, candidates []string) string {
+	if l.guesses += len(candidates); l.guesses > maxGuesses {
+		return ""
+	}
+	return diag.Suggest(word, candidates)
+}
+
+// listed joins names, and leaves off what nobody would read.
+func listed(names []string) string {
+	const most = 20
+	if len(names) > most {
+		return strings.Join(names[:most], ", ") + ", …"
+	}
+	return strings.Join(names, ", ")
+}
+
 func didYouMean(word string, candidates []string) string {
 	if s := diag.Suggest(word, candidates); s != "" {
 		return fmt.Sprintf("did you mean %q?", s)
