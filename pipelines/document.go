@@ -97,7 +97,7 @@ type loader struct {
 	// damaged: YAML errors left parts of the document out, so that what is missing or unused may be there after all.
 	damaged bool
 	// lost: a reference leads nowhere, so that what nothing reads may have been meant by it.
-	lost bool
+	lost    bool
 	guesses int
 	// sound: nothing but the tests can have a finding.
 	sound bool
