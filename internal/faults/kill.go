@@ -132,8 +132,12 @@ func (k *KillPlan) finish(file string, total int) (*Checker, error) {
 		if err := k.Route.Received(c.Take); err != nil {
 			return nil, err
 		}
-		if c.Complete() || time.Now().After(deadline) {
+		if c.Complete() {
 			break
+		}
+		if time.Now().After(deadline) {
+			v := c.Verdict()
+			return nil, fmt.Errorf("%d messages are missing after %s, the first is %d\n%s", v.Lost, k.Settle, v.FirstLost, p.Dump())
 		}
 		if !p.WaitExit(300 * time.Millisecond) {
 			continue

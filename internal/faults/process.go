@@ -57,6 +57,15 @@ func (p *Process) Kill() {
 // Terminate sends SIGTERM.
 func (p *Process) Terminate() { _ = p.cmd.Process.Signal(syscall.SIGTERM) }
 
+// Dump ends the process with SIGQUIT, which makes it print what every goroutine does, and returns that.
+func (p *Process) Dump() string {
+	_ = p.cmd.Process.Signal(syscall.SIGQUIT)
+	if !p.WaitExit(10 * time.Second) {
+		p.Kill()
+	}
+	return p.Log()
+}
+
 // Exited is closed when the process has ended.
 func (p *Process) Exited() <-chan struct{} { return p.exited }
 
@@ -86,13 +95,13 @@ func (p *Process) Code() int { return p.cmd.ProcessState.ExitCode() }
 // Log is the end of what the process wrote to stderr.
 func (p *Process) Log() string { return p.log.String() }
 
-// tail keeps the last 16 KiB of what is written to it.
+// tail keeps the last 256 KiB of what is written to it.
 type tail struct {
 	mu  sync.Mutex
 	buf bytes.Buffer
 }
 
-const tailSize = 16 << 10
+const tailSize = 256 << 10
 
 // Write implements io.Writer.
 func (t *tail) Write(b []byte) (int, error) {
