@@ -17,8 +17,8 @@ type Program struct {
 	// Path is the file it came from.
 	Path string
 	name yamldoc.Scalar
-	// Hash is equal for two programs exactly when running one is running the other: it covers everything after interpolation but
-	// comments, layout and tests.
+	// Hash is equal for two programs exactly when running one is running the other: it covers everything after interpolation but notes,
+	// descriptions, comments, layout and tests.
 	Hash string
 
 	Sources []Source
