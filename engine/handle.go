@@ -60,7 +60,11 @@ func (p *pipeline) run(r *run) error {
 		r.releaseHolds()
 	}
 	<-r.done
-	if r.merge() {
+	left := r.merge()
+	if !p.breaks(faultAckEarly) { // its sinks are still at work
+		r.dropOuts()
+	}
+	if left {
 		return errUnsettled
 	}
 	return nil

@@ -77,12 +77,7 @@ func (r *run) reset(p *pipeline, src *sourceRun, b *flow.Batch) {
 // clear drops all references, so that a pooled run keeps nothing alive. A processor may still call a Held of this run; it finds
 // nothing.
 func (r *run) clear() {
-	for i := range r.outs {
-		clear(r.outs[i])
-		r.outs[i] = r.outs[i][:0]
-	}
-	clear(r.store)
-	r.store = r.store[:0]
+	r.dropOuts()
 	r.letters, r.parked, r.places = nil, nil, 0
 	if cap(r.buf) > 1<<20 {
 		r.buf = nil
@@ -93,6 +88,16 @@ func (r *run) clear() {
 	r.holds, r.late = nil, nil
 	r.pending, r.passed, r.over, r.released = 0, false, false, false
 	r.mu.Unlock()
+}
+
+// dropOuts forgets what was sent. The handler does it, on the core that has written it.
+func (r *run) dropOuts() {
+	for i := range r.outs {
+		clear(r.outs[i])
+		r.outs[i] = r.outs[i][:0]
+	}
+	clear(r.store)
+	r.store = r.store[:0]
 }
 
 func grow[T any](s []T, n int) []T {

@@ -67,7 +67,12 @@ func (b *Batcher) add(batch *flow.Batch, line []byte, s *Segment) {
 		batch.Records = append(batch.Records, flow.Record{})
 	}
 	r := &batch.Records[n]
-	*r = flow.Record{Body: line, Topic: b.Topic, Offset: s.Offset, Partition: flow.NoPartition, Attempt: 1}
+	if r.Attempt == 0 || r.Failure != nil || r.Topic != b.Topic {
+		*r = flow.Record{Topic: b.Topic, Partition: flow.NoPartition, Attempt: 1}
+	}
+	// Of a record that is used again the rest is as it must be: what is not written does not go from one core's cache to another's.
+	r.Body, r.Offset = line, s.Offset
+	r.Finish(flow.Open)
 	if size := max(s.TooLong, int64(len(line))); size > b.Limits.MaxMessage {
 		r.Body = line[:min(len(line), headBytes):min(len(line), headBytes)]
 		r.Failure = flow.Errorf(flow.Permanent, flow.CodeTooLarge, "the line has %d bytes, max_message is %d", size, b.Limits.MaxMessage)
