@@ -2,10 +2,11 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
-	"net"
+	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,6 +15,10 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/millstream/millstream/engine"
+	"github.com/millstream/millstream/flow"
+	"github.com/millstream/millstream/pipelines"
 )
 
 // waiting bounds how long a test waits for what must come.
@@ -176,47 +181,42 @@ func TestADrainThatTakesTooLongSaysSo(t *testing.T) {
 	}
 }
 
-// silentBroker takes connections and never answers.
-func silentBroker(t *testing.T) (address string, called <-chan struct{}) {
+// hanging is a program whose sink takes for ever to open, whatever it is told.
+func hanging(t *testing.T) *pipelines.Program {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	hold := make(chan struct{})
+	t.Cleanup(func() { close(hold) })
+	s := &streams{in: &bytes.Buffer{}, out: &bytes.Buffer{}, err: &bytes.Buffer{}}
+	p, findings := pipelines.Compile("p.yaml", []byte("name: hangs\nfrom: { stdin: {} }\nto: { stdout: {} }\n"), pipelines.Options{Registry: s.registry()})
+	if p == nil {
+		t.Fatal(findings.All())
 	}
-	calls := make(chan struct{}, 100)
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
+	p.Sinks[0].Open = func(context.Context, flow.Host) (flow.Sink, error) {
+		<-hold
+		return nil, io.ErrUnexpectedEOF
+	}
+	return p
+}
+
+func TestAStartThatHangsEndsWithTheSecondSignalOrTheDrainTimeout(t *testing.T) {
+	for name, c := range map[string]struct {
+		signals int
+		drain   time.Duration
+		want    int
+	}{
+		"two signals": {2, time.Hour, exitInterrupted}, "one signal": {1, time.Millisecond, exitDeadline},
+	} {
+		t.Run(name, func(t *testing.T) {
+			signals := make(chan os.Signal, 2)
+			for range c.signals {
+				signals <- syscall.SIGTERM
 			}
-			t.Cleanup(func() { c.Close() })
-			calls <- struct{}{}
-		}
-	}()
-	t.Cleanup(func() { l.Close() })
-	return l.Addr().String(), calls
-}
-
-func TestASecondSignalEndsAStartThatHangs(t *testing.T) {
-	address, called := silentBroker(t)
-	s := launch(t, io.Discard, "name: hangs\nfrom: { kafka: { brokers: [\""+address+"\"], topics: [a], group: g } }\nto: { stdout: {} }\n", "--start-timeout", "10m")
-	<-called
-	s.signal(syscall.SIGTERM)
-	eventually(t, "it drains", func() bool { return strings.Contains(s.stderr.String(), "msg=\"draining") })
-	s.signal(syscall.SIGTERM)
-	if code := s.exitCode(); code != exitInterrupted {
-		t.Errorf("exit code %d\n%s", code, s.stderr)
-	}
-}
-
-func TestAStartThatASignalCannotEndIsGivenUp(t *testing.T) {
-	address, called := silentBroker(t)
-	s := launch(t, io.Discard, "name: hangs\nfrom: { kafka: { brokers: [\""+address+"\"], topics: [a], group: g } }\nto: { stdout: {} }\n",
-		"--start-timeout", "10m", "--drain-timeout", "50ms")
-	<-called
-	s.signal(syscall.SIGTERM)
-	if code := s.exitCode(); code != exitDeadline && code != exitFine { // fine when the connector obeys
-		t.Errorf("exit code %d\n%s", code, s.stderr)
+			log := slog.New(slog.NewTextHandler(io.Discard, nil))
+			r := &runner{engine: engine.New(engine.Options{Logger: log}), signals: signals, drain: c.drain, log: log}
+			r.startAll([]*pipelines.Program{hanging(t)}, time.Hour)
+			if r.gaveUp != c.want {
+				t.Errorf("exit code %d, want %d", r.gaveUp, c.want)
+			}
+		})
 	}
 }
