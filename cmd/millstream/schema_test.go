@@ -43,7 +43,7 @@ func corpus(t *testing.T) []example {
 			}
 		}
 	}
-	for _, glob := range []string{"examples/*.yaml", "examples/*/*.yaml"} {
+	for _, glob := range []string{"pipelines/examples/*.yaml", "testdata/custombuild/*.yaml"} {
 		paths, err := filepath.Glob(filepath.Join(root, glob))
 		if err != nil {
 			t.Fatal(err)

@@ -63,18 +63,47 @@ const (
 	UnusedSource   Code = "unused-source"
 	UnusedConn     Code = "unused-connection"
 	UnusedTable    Code = "unused-table"
+	BadTable       Code = "bad-table"
+	DuplicateRow   Code = "duplicate-row"
 	DuplicateFrom  Code = "duplicate-from"
 	MissingCase    Code = "missing-case"
 	TwoErrorRoutes Code = "two-error-routes"
 
-	BadExpression        Code = "bad-expression"
-	TypeMismatch         Code = "type-mismatch"
-	BadTemplate          Code = "bad-template"
-	TemplateInExpression Code = "template-in-expression"
-	ExpressionInLiteral  Code = "expression-in-literal"
-	OpenDestination      Code = "open-destination"
-	HyphenSubtraction    Code = "hyphen-subtraction"
-	NotAvailable         Code = "not-available"
+	ExpressionSyntax          Code = "expression-syntax"
+	ExpressionTooLong         Code = "expression-too-long"
+	ExpressionTooDeep         Code = "expression-too-deep"
+	ExpressionTooLarge        Code = "expression-too-large"
+	ForeignSyntax             Code = "foreign-syntax"
+	Assignment                Code = "assignment"
+	InterpolationInExpression Code = "interpolation-in-expression"
+	UnknownFunction           Code = "unknown-function"
+	UnknownMethod             Code = "unknown-method"
+	FunctionWithoutCall       Code = "function-without-call"
+	WrongArguments            Code = "wrong-arguments"
+	UnknownField              Code = "unknown-field"
+	UnknownTable              Code = "unknown-table"
+	NoMessage                 Code = "no-message"
+	MisplacedDelete           Code = "misplaced-delete"
+	MisplacedKeep             Code = "misplaced-keep"
+	PathIntoText              Code = "path-into-text"
+	DashInName                Code = "dash-in-name"
+	BadPattern                Code = "bad-pattern"
+	DynamicPattern            Code = "dynamic-pattern"
+	LoopsTooDeep              Code = "loops-too-deep"
+	AlwaysFails               Code = "always-fails"
+	ConstantCondition         Code = "constant-condition"
+	NotBool                   Code = "not-bool"
+	NotList                   Code = "not-list"
+	NotText                   Code = "not-text"
+	TemplateOpen              Code = "template-open"
+	BadTarget                 Code = "bad-target"
+	UnknownTarget             Code = "unknown-target"
+	NotWritable               Code = "not-writable"
+	TypeMismatch              Code = "type-mismatch"
+	TemplateInExpression      Code = "template-in-expression"
+	ExpressionInLiteral       Code = "expression-in-literal"
+	OpenDestination           Code = "open-destination"
+	NotAvailable              Code = "not-available"
 )
 
 // Codes returns the closed list of codes, each with one line that says what it means.
@@ -141,15 +170,44 @@ var codes = []CodeDoc{
 	{UnusedSource, "a source that nothing reads"},
 	{UnusedConn, "a connection nobody uses"},
 	{UnusedTable, "a table nobody uses"},
+	{BadTable, "the file of a table cannot be read, lacks a column, or has a row that is not as it must be"},
+	{DuplicateRow, "two rows of a table have the same key"},
 	{DuplicateFrom, "a name twice in one from"},
 	{MissingCase, "a from that names a router without one of its cases"},
 	{TwoErrorRoutes, "a node with then and with a reader of its .errors"},
-	{BadExpression, "an expression that does not parse"},
+	{ExpressionSyntax, "an expression that does not parse"},
+	{ExpressionTooLong, "an expression of more than 16 KiB"},
+	{ExpressionTooDeep, "brackets or signs nested more than 200 deep in an expression"},
+	{ExpressionTooLarge, "an expression with more than 2,000 parts"},
+	{ForeignSyntax, "a sign or word of another language in an expression"},
+	{Assignment, "a single = in an expression, where == was meant"},
+	{InterpolationInExpression, "${…} inside a text of an expression: use vars"},
+	{UnknownFunction, "a function the language does not have"},
+	{UnknownMethod, "x.f(): values have no methods, only functions can be called"},
+	{FunctionWithoutCall, "the name of a function without its arguments"},
+	{WrongArguments, "a function with too few, too many or other arguments than it takes"},
+	{UnknownField, "a field that vars, source or error does not have"},
+	{UnknownTable, "lookup in a table that the file does not have"},
+	{NoMessage, "a part of the message where there is no message yet"},
+	{MisplacedDelete, "delete anywhere but as the value of a line of transform"},
+	{MisplacedKeep, "keep anywhere but as the value of a line of transform"},
+	{PathIntoText, "a path into a body that is text or bytes"},
+	{DashInName, "a name with a dash, which reads as a subtraction: meta.user-id"},
+	{BadPattern, "a regular expression that cannot be read"},
+	{DynamicPattern, "a regular expression that is made by the message"},
+	{LoopsTooDeep, "predicates inside predicates inside predicates"},
+	{AlwaysFails, "an expression that fails whatever the message is"},
+	{ConstantCondition, "a condition that is the same for every message"},
+	{NotBool, "a condition that is neither true nor false"},
+	{NotList, "something else where a list is wanted"},
+	{NotText, "something else where text is wanted"},
+	{TemplateOpen, "{{ without }}"},
+	{BadTarget, "the left side of a line of transform that cannot be read"},
+	{UnknownTarget, "the left side of a line of transform that names nothing a message has"},
+	{NotWritable, "the left side of a line of transform that can only be read"},
 	{TypeMismatch, "an operator or function on a type it does not take"},
-	{BadTemplate, "a {{ … }} template that cannot be read"},
 	{TemplateInExpression, "{{ … }} in a field that is an expression already"},
 	{ExpressionInLiteral, "a literal that looks like a path of the message"},
 	{OpenDestination, "a destination the message alone controls"},
-	{HyphenSubtraction, "meta.user-id is a subtraction"},
 	{NotAvailable, "a word the language keeps for a later release"},
 }

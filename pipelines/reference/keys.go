@@ -23,6 +23,11 @@ var keyDocs = map[string]string{
 	"pipeline.allow_loss":  "Message parts that may get lost on the way to a sink whose protocol has no place for them: priority, reply_to.",
 	"pipeline.tests":       "Tests of this file, run by millstream test.",
 
+	"table.file":    "A CSV file with a header line, relative to the pipeline file.",
+	"table.key":     "The column that lookup() searches.",
+	"table.types":   "The types of columns that are not text.",
+	"table.refresh": "How often the file is read again.",
+
 	"env.secret": "Keeps the value out of every output.",
 
 	"limits.max_message":     "The largest message that is taken.",

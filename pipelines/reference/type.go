@@ -40,6 +40,8 @@ type Type struct {
 	Fields []Field
 	// OneOf are the fields of a Struct of which exactly one must stand: the connector of a source, the verb of a step.
 	OneOf []string
+	// common is how many of Fields stand beside every connector or verb.
+	common int
 	// Extensions lets keys that begin with x- stand in a Struct.
 	Extensions bool
 	// Elem is what a List or Map holds.
