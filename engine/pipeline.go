@@ -204,6 +204,7 @@ func (p *pipeline) close(ctx context.Context) error {
 
 // live runs until the pipeline has ended: by exhausted sources, a stop or a failure.
 func (p *pipeline) live() {
+	endBackground := p.startBackground()
 	var reading sync.WaitGroup
 	for _, s := range p.sources {
 		reading.Go(func() {
@@ -222,12 +223,31 @@ func (p *pipeline) live() {
 		s.closeMessages()
 	}
 	<-p.routed
+	endBackground()
 	err := p.close(context.Background())
 	if err != nil {
 		p.log.Error("close failed", "error", err)
 	}
 	p.end(err)
 	p.log.Info("pipeline ended", "state", p.State(), "balance", p.count.balance())
+}
+
+// startBackground starts what goes on beside the messages; end stops it and waits until it has ended.
+func (p *pipeline) startBackground() (end func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	for _, task := range p.prog.Background {
+		running.Go(func() {
+			err := guard(func() error { task(ctx, p.log); return nil })
+			if err != nil {
+				p.log.Error("background task failed", "error", err)
+			}
+		})
+	}
+	return func() {
+		cancel()
+		running.Wait()
+	}
 }
 
 // end is the last thing that happens to a pipeline; err counts as its failure when it has no earlier one.

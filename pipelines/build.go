@@ -152,10 +152,14 @@ func (l *loader) format(c *codec) document.Format {
 var laterCodecs = []string{"gzip", "zstd", "snappy", "base64", "csv", "avro", "protobuf", "msgpack", "cbor"}
 
 func (l *loader) builder(p *part, v *yamldoc.Value, name string, f document.Format) *config.Builder {
-	return &config.Builder{
+	b := &config.Builder{
 		Findings: l.findings, Value: v, Name: name, Pipeline: l.prog.Name, Dir: filepath.Dir(l.path),
 		Scope: expression.Scope{Paths: l.prog.Paths, Vars: l.vars, Format: f},
 	}
+	if t := l.tables; t != nil {
+		b.Scope.Lookup, b.Scope.Tables, b.Scope.TableRead = t.lookup, t.names, t.noteRead
+	}
+	return b
 }
 
 func (l *loader) buildSource(p *part) {

@@ -89,6 +89,7 @@ type loader struct {
 
 	vars        map[string]any
 	connections map[string]*connection
+	tables      *tables // nil when the file has none
 	parts       []*part
 	byName      map[string]*part
 	count       map[partKind]int
@@ -175,9 +176,11 @@ func (l *loader) program(root *yamldoc.Value) *Program {
 	l.checkTop(top)
 	l.loadVars()
 	l.loadConnections()
+	l.loadTables()
 	l.collectParts(top)
 	l.resolve()
 	l.build()
+	l.checkTables(top)
 	l.loadTests()
 	l.prog.Hash = l.hash(top)
 	return l.prog
@@ -230,10 +233,6 @@ func (l *loader) checkTop(top *yamldoc.Value) {
 	}
 	if d := f.Delivery; d != nil && !d.Broken() {
 		l.checkDelivery(d)
-	}
-	if f.Tables != nil {
-		key := place(f.Tables)
-		l.findings.Add(key.Whole(diag.NotAvailable, "tables are not available yet", "put small tables under vars: and read them as vars.name[key]"))
 	}
 	if v := f.Millstream; v != nil && v.Text != "1" {
 		l.findings.Add(v.Whole(diag.BadValue, fmt.Sprintf("version %q of the language is not known here", v.Text), "write millstream: 1, or leave it out"))

@@ -26,6 +26,9 @@ func (l *loader) hash(v *yamldoc.Value) string {
 	quiet.Findings = &diag.List{} // what is wrong has been said
 	h := hasher{Hash: sha256.New(), context: &quiet, vars: map[string]bool{}}
 	h.value(v, false)
+	if h.tables && l.file.Tables != nil && v != l.file.Tables {
+		h.value(l.file.Tables, false)
+	}
 	for _, name := range keysOf(l.vars) {
 		if h.allVars || h.vars[name] {
 			put(h, name)
@@ -42,10 +45,13 @@ type hasher struct {
 	// vars are the constants that texts of the value name; allVars: they may mean any.
 	vars    map[string]bool
 	allVars bool
+	// tables: a text of the value may read tables. What is in their files does not count, it may change while the pipeline runs.
+	tables bool
 }
 
 // readVars finds constants in a text, which may be an expression, a template or neither: one too many does no harm.
 func (h *hasher) readVars(text string) {
+	h.tables = h.tables || strings.Contains(text, "lookup")
 	for {
 		_, after, found := strings.Cut(text, "vars")
 		if !found {

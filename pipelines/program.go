@@ -2,6 +2,7 @@ package pipelines
 
 import (
 	"context"
+	"log/slog"
 	"time"
 
 	"github.com/millstream/millstream/flow"
@@ -30,6 +31,9 @@ type Program struct {
 	Limits flow.Limits
 	Paths  *document.Paths
 	Tests  []Test
+	// Background is what goes on beside the messages while the pipeline lives, such as reading tables again. Each is run once and returns
+	// when ctx has ended.
+	Background []func(ctx context.Context, log *slog.Logger)
 }
 
 // Finding makes a finding about the pipeline as a whole; it points at the name.

@@ -7,7 +7,7 @@ import "reflect"
 // (sources, steps, tests) are *yamldoc.Value there, and have a type of their own here.
 type Shape struct {
 	File, Source, Sink, Node, NodeSteps, Step reflect.Type
-	OnError, Retry                            reflect.Type
+	OnError, Retry, Table                     reflect.Type
 	Test, Send, Stub, Expect, ExpectError     reflect.Type
 }
 
@@ -16,7 +16,7 @@ func FileShape() Shape {
 	return Shape{
 		File: reflect.TypeFor[file](), Source: reflect.TypeFor[sourceCommon](), Sink: reflect.TypeFor[sinkCommon](),
 		Node: reflect.TypeFor[nodeCommon](), NodeSteps: reflect.TypeFor[nodeSteps](), Step: reflect.TypeFor[stepCommon](),
-		OnError: reflect.TypeFor[onError](), Retry: reflect.TypeFor[retry](),
+		OnError: reflect.TypeFor[onError](), Retry: reflect.TypeFor[retry](), Table: reflect.TypeFor[tableEntry](),
 		Test: reflect.TypeFor[testEntry](), Send: reflect.TypeFor[sendEntry](), Stub: reflect.TypeFor[stubEntry](),
 		Expect: reflect.TypeFor[expectEntry](), ExpectError: reflect.TypeFor[expectError](),
 	}

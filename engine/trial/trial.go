@@ -95,6 +95,7 @@ func (o *outcome) fail(err *flow.Error) {
 // replaced is the program with its sources and sinks in memory.
 func replaced(prog *pipelines.Program, test *pipelines.Test, got *outcome) *pipelines.Program {
 	c := *prog
+	c.Background = nil // a test is over before a table could change
 	script := newScript(test, prog)
 	c.Sources = append([]pipelines.Source(nil), prog.Sources...)
 	for i := range c.Sources {

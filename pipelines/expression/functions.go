@@ -3,8 +3,6 @@ package expression
 import (
 	"fmt"
 	"slices"
-
-	"github.com/millstream/millstream/flow/value"
 )
 
 // functions is the whole library, family by family.
@@ -63,8 +61,7 @@ func lookUp(c *Call, a []any) (any, error) {
 	if err != nil || !ok {
 		return nil, err
 	}
-	v, err := value.FromAny(x)
-	return v.Box(), err
+	return x, nil
 }
 
 func length(_ *Call, a []any) (any, error) {

@@ -3,6 +3,7 @@ package expression
 import (
 	"errors"
 	"slices"
+	"strings"
 
 	"github.com/expr-lang/expr/ast"
 
@@ -31,6 +32,9 @@ type Program struct {
 func Compile(text string, s *Scope, w Want) (*Program, []Problem) {
 	tree, problems := parse(text, s, w)
 	if len(problems) > 0 {
+		if s.TableRead != nil && strings.Contains(text, "lookup") {
+			s.TableRead("") // what it was to read is not known
+		}
 		return nil, sorted(problems)
 	}
 	r := &rewriter{src: []rune(text), scope: s}

@@ -173,6 +173,24 @@ func (v *scanner) called(n *ast.CallNode, callee *ast.IdentifierNode) {
 		v.pattern(n.Arguments[1])
 	case callee.Value == "lookup" && v.scope.Lookup == nil:
 		v.add(callee, "unknown-table", "the file has no tables", "declare it under tables:")
+	case callee.Value == "lookup" && len(n.Arguments) > 0:
+		v.table(n.Arguments[0])
+	}
+}
+
+// table checks the name of a table, and tells that it is read. Of a misspelled one it is the table that was meant.
+func (v *scanner) table(n ast.Node) {
+	name, constant := isConstantText(n)
+	if constant && v.scope.Tables != nil && !slices.Contains(v.scope.Tables, name) {
+		near, hint := nearest(name, v.scope.Tables), "tables: "+strings.Join(v.scope.Tables, ", ")
+		if near != "" {
+			hint = fmt.Sprintf("did you mean %q?", near)
+		}
+		v.add(n, "unknown-table", fmt.Sprintf("unknown table %q", name), hint)
+		name = near
+	}
+	if v.scope.TableRead != nil {
+		v.scope.TableRead(name)
 	}
 }
 

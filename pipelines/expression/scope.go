@@ -20,8 +20,13 @@ type Scope struct {
 	NoMessage bool
 	// Format says how body reads; with document.Text and document.Bytes a path into it is a problem.
 	Format document.Format
-	// Lookup reads a table of the file; ok is false when the key is missing. nil: the file has no tables.
+	// Lookup reads a table of the file; ok is false when the key is missing. What it gives is shared and of the types that value.Value.Box
+	// gives. nil: the file has no tables.
 	Lookup func(table, key string) (v any, ok bool, err error)
+	// Tables are the names that Lookup knows; nil: names are not checked before they are used.
+	Tables []string
+	// TableRead, where it is set, is told each table that an expression reads; "" is one whose name only the evaluation gives.
+	TableRead func(name string)
 }
 
 // Want says what the place in the file makes of the value.
