@@ -93,6 +93,10 @@ func (s *source) share() int {
 // batches in flight.
 const rebalanceTimeout = 60 * time.Second
 
+// fetchWait is how long a broker may hold a fetch that finds nothing. A partition that is resumed meanwhile waits for that fetch to come
+// back, so the client's default of 5 s would stop it for as long.
+const fetchWait = 100 * time.Millisecond
+
 func (s *source) groupOptions() ([]kgo.Opt, error) {
 	opts, err := s.cluster.clientOptions(s.host)
 	if err != nil {
@@ -110,7 +114,7 @@ func (s *source) groupOptions() ([]kgo.Opt, error) {
 		kgo.Balancers(kgo.CooperativeStickyBalancer()), kgo.RebalanceTimeout(rebalanceTimeout),
 		kgo.DisableAutoCommit(), kgo.BlockRebalanceOnPoll(),
 		kgo.OnPartitionsAssigned(s.assigned), kgo.OnPartitionsRevoked(s.revoked), kgo.OnPartitionsLost(s.lost),
-		kgo.FetchMaxBytes(fetch), kgo.FetchMaxPartitionBytes(min(fetch, 1<<20)), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.FetchMaxWait(fetchWait), kgo.FetchMaxBytes(fetch), kgo.FetchMaxPartitionBytes(min(fetch, 1<<20)), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 	), nil
 }
 
