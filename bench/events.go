@@ -76,6 +76,7 @@ func (e *events) nested() string {
 		float(2, 3), float(2, 3), float(2, 3), float(2, 3))
 	fmt.Fprintf(&b, `"position":{"lat":%.6f,"lon":%.6f,"heading":%d,"speed":%.1f,"satellites":%d},`,
 		float(35, 60), float(-10, 30), r.IntN(360), float(0, 120), 4+r.IntN(12))
+	fmt.Fprintf(&b, `"alerts":[{"code":"P0%03d","severity":"low","since":%d}],`, r.IntN(1000), 1_759_999_000_000+int64(n)*7)
 	fmt.Fprintf(&b, `"trip":{"id":"trip-%06d","driver":{"id":%d,"licence":"C1E","shift":"night"},"next_stop":{"eta":%d,`+
 		`"address":{"street":"Hauptstrasse %d","city":"Frankfurt am Main","postcode":"%05d","country":"%s"}}},`,
 		r.IntN(1_000_000), r.IntN(9000), 1_760_000_600_000+int64(n)*7, 1+r.IntN(200), r.IntN(100_000), countries[r.IntN(len(countries))])

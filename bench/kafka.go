@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -190,11 +191,15 @@ func (k *kafkaCase) sorted(ctx context.Context, a *kadm.Client, in *kafkaInput, 
 // ends counts the records of topics that nothing was deleted from.
 func ends(ctx context.Context, a *kadm.Client, topics ...string) (n int64, err error) {
 	offsets, err := a.ListEndOffsets(ctx, topics...)
-	if err = errors.Join(err, offsets.Error()); err != nil {
-		return 0, err
-	}
-	offsets.Each(func(o kadm.ListedOffset) { n += o.Offset })
-	return n, nil
+	offsets.Each(func(o kadm.ListedOffset) {
+		switch {
+		case o.Err == nil:
+			n += o.Offset
+		case !kerr.IsRetriable(o.Err): // a topic that was just made is not known everywhere at once
+			err = errors.Join(err, o.Err)
+		}
+	})
+	return n, err
 }
 
 // arrival waits until n messages have arrived, and gives the rate from the first ones to the last: without what it takes to connect.
@@ -222,7 +227,7 @@ func arrival(ctx context.Context, n int64, count func() (int64, error)) (float64
 		select {
 		case <-time.After(look):
 		case <-ctx.Done():
-			return 0, fmt.Errorf("%d of %d messages arrived in time", got, n)
+			return 0, fmt.Errorf("%d of %d messages arrived before the program or its time ended", got, n)
 		}
 	}
 }

@@ -107,10 +107,19 @@ func (w workshop) run(ctx context.Context, p program) (s sample, err error) {
 	if err != nil {
 		return s, errors.Join(err, done())
 	}
+	running, ended := context.WithCancel(ctx)
+	var text []byte
+	var readErr error
+	reading := make(chan struct{})
+	go func() {
+		defer close(reading)
+		defer ended()
+		text, readErr = io.ReadAll(costs)
+	}()
 	if p.arrived != nil {
-		s.rate, err = awaitArrival(ctx, cmd, p)
+		s.rate, err = awaitArrival(running, cmd, p)
 	}
-	text, readErr := io.ReadAll(costs)
+	<-reading
 	err = errors.Join(err, cmd.Wait(), done(), readErr)
 	if s.stderr = stderr.String(); err != nil {
 		return s, fmt.Errorf("%s: %w\n%s", strings.Join(p.args, " "), err, s.stderr)
