@@ -34,8 +34,8 @@ type KillPlan struct {
 	// PerRound is how many messages are added before each start; Keys how many keys they have.
 	PerRound, Keys int
 	Rand           *rand.Rand
-	// Settle bounds the wait for the last messages.
-	Settle time.Duration
+	// Patience bounds how long nothing new may come while messages are missing.
+	Patience time.Duration
 }
 
 // Random is the place of kills at any time.
@@ -126,7 +126,7 @@ func (k *KillPlan) finish(file string, total int) (*Checker, error) {
 		return nil, err
 	}
 	defer p.Kill()
-	deadline := time.Now().Add(k.Settle)
+	missing, deadline := total, time.Now().Add(k.Patience)
 	for {
 		c := NewChecker(k.Run, total)
 		if err := k.Route.Received(c.Take); err != nil {
@@ -135,9 +135,12 @@ func (k *KillPlan) finish(file string, total int) (*Checker, error) {
 		if c.Complete() {
 			break
 		}
+		v := c.Verdict()
+		if v.Lost < missing {
+			missing, deadline = v.Lost, time.Now().Add(k.Patience)
+		}
 		if time.Now().After(deadline) {
-			v := c.Verdict()
-			return nil, fmt.Errorf("%d messages are missing after %s, the first is %d\n%s", v.Lost, k.Settle, v.FirstLost, p.Dump())
+			return nil, fmt.Errorf("%d messages are missing and none came for %s, the first is %d\n%s", v.Lost, k.Patience, v.FirstLost, p.Dump())
 		}
 		if !p.WaitExit(300 * time.Millisecond) {
 			continue

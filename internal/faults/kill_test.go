@@ -70,7 +70,7 @@ func TestKilledPipelinesLoseNothing(t *testing.T) {
 				run := fmt.Sprintf("r%d-%d-%d", s, i, time.Now().UnixNano())
 				plan := &KillPlan{
 					Binary: binary, Dir: dir, Run: run, Route: make(t, dir, run), Place: place, Kills: n,
-					PerRound: 6000, Keys: 50, Rand: rand.New(rand.NewPCG(s, uint64(i))), Settle: time.Minute, //nolint:gosec // repeatable on purpose
+					PerRound: 2000, Keys: 50, Rand: rand.New(rand.NewPCG(s, uint64(i))), Patience: 30 * time.Second, //nolint:gosec // repeatable on purpose
 				}
 				if place == Random && plan.Route.Finite() {
 					plan.PerRound = 60_000
