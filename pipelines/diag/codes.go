@@ -65,8 +65,6 @@ const (
 	UnusedTable    Code = "unused-table"
 	BadTable       Code = "bad-table"
 	DuplicateRow   Code = "duplicate-row"
-	BadTable       Code = "bad-table"
-	DuplicateRow   Code = "duplicate-row"
 	DuplicateFrom  Code = "duplicate-from"
 	MissingCase    Code = "missing-case"
 	TwoErrorRoutes Code = "two-error-routes"
@@ -172,8 +170,6 @@ var codes = []CodeDoc{
 	{UnusedSource, "a source that nothing reads"},
 	{UnusedConn, "a connection nobody uses"},
 	{UnusedTable, "a table nobody uses"},
-	{BadTable, "the file of a table cannot be read, lacks a column, or has a row that is not as it must be"},
-	{DuplicateRow, "two rows of a table have the same key"},
 	{BadTable, "the file of a table cannot be read, lacks a column, or has a row that is not as it must be"},
 	{DuplicateRow, "two rows of a table have the same key"},
 	{DuplicateFrom, "a name twice in one from"},
