@@ -1,0 +1,85 @@
+package mapping
+
+// given are the parts that messages of a source can have. Nobody writes to these tables.
+var given = map[string][]string{
+	"stdin":    {body},
+	"generate": {body},
+	"file":     {body},
+	"memory":   Parts(),
+	"kafka":    {body, noPayload, key, headers, eventTime},
+	"amqp": {body, noPayload, key, headers, eventTime, contentType, contentEncoding, correlationID, replyTo, messageID, kind, appID, userID,
+		ttl, priority, durable},
+}
+
+// target is what a sink does with parts: parts it lists, all others, and those of particular sources.
+type target struct {
+	parts map[string]Entry
+	rest  Entry
+	from  map[string]map[string]Entry
+}
+
+// lines are the sinks that write payloads and nothing else.
+var lines = target{
+	rest: Entry{Class: Dropped, Note: "a line holds the payload alone"},
+	parts: map[string]Entry{
+		body:      {Class: Exact},
+		noPayload: {Class: Coerced, Note: "an empty line"},
+	},
+}
+
+var taken = map[string]target{
+	"stdout": lines,
+	"file": {
+		rest: Entry{Class: Dropped, Note: "a file holds payloads alone"},
+		parts: map[string]Entry{
+			body:      {Class: Exact},
+			noPayload: {Class: Coerced, Note: "an empty line; refused with framing: whole"},
+		},
+	},
+	"memory": {rest: Entry{Class: Exact}},
+	"kafka": {
+		rest: Entry{Class: Dropped},
+		parts: map[string]Entry{
+			body:            {Class: Exact},
+			noPayload:       {Class: Exact, Note: "a null value"},
+			key:             {Class: Exact},
+			headers:         {Class: Coerced, Note: "to text, with the type in millstream-ht-NAME"},
+			eventTime:       {Class: Exact, Note: "in milliseconds"},
+			contentType:     {Class: Renamed, Note: "header content-type"},
+			contentEncoding: {Class: Renamed, Note: "header content-encoding"},
+			correlationID:   {Class: Folded, Note: "header millstream-correlation-id"},
+			replyTo:         {Class: Folded, Note: "header millstream-reply-to; the way back is not bridged"},
+			messageID:       {Class: Folded, Note: "header millstream-message-id"},
+			kind:            {Class: Folded, Note: "header millstream-type"},
+			appID:           {Class: Folded, Note: "header millstream-app-id"},
+			userID:          {Class: Folded, Note: "header millstream-user-id"},
+			ttl:             {Class: Folded, Note: "header millstream-ttl-ms; a topic does not let single records expire"},
+			priority:        {Class: Folded, Note: "header millstream-priority; a topic has none"},
+			durable:         {Class: Coerced, Note: "records are always durable"},
+		},
+		from: map[string]map[string]Entry{"kafka": {headers: {Class: Exact}}},
+	},
+	"amqp": {
+		rest: Entry{Class: Dropped},
+		parts: map[string]Entry{
+			body:            {Class: Exact},
+			noPayload:       {Class: Folded, Note: "header millstream-tombstone and an empty payload"},
+			key:             {Class: Folded, Note: "header millstream-key"},
+			headers:         {Class: Coerced, Note: "to a table: in no order, repeated names as one list"},
+			eventTime:       {Class: Folded, Note: "timestamp has seconds, header timestamp_in_ms the rest"},
+			contentType:     {Class: Exact},
+			contentEncoding: {Class: Exact},
+			correlationID:   {Class: Exact, Note: "as text; over 255 bytes in header millstream-correlation-id"},
+			replyTo:         {Class: Folded, Note: "header millstream-reply-to; the way back is not bridged"},
+			messageID:       {Class: Exact},
+			kind:            {Class: Exact},
+			appID:           {Class: Exact},
+			userID:          {Class: Folded, Note: "header millstream-user-id, unless the connection logs in as that user"},
+			ttl:             {Class: Exact},
+			priority:        {Class: Exact},
+			durable:         {Class: Coerced, Note: "messages are always persistent"},
+		},
+		from: map[string]map[string]Entry{"amqp": {headers: {Class: Exact}, replyTo: {Class: Exact}}},
+	},
+	"drop": {rest: Entry{Class: Exact, Note: "nothing is sent, by the file's word"}},
+}
