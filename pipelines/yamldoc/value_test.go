@@ -99,12 +99,12 @@ func TestWidthsEndAtTheLine(t *testing.T) {
 	root := parse(t, "a: |\n  one two\n  three\nb: \"x\\ty\"").Root()
 	a, _ := root.Lookup("a")
 	s := a.Scalar()
-	if f := s.Finding(diag.BadExpression, 4, 99, "m", ""); f.Line != 2 || f.Col != 7 || f.Width != 3 {
+	if f := s.Finding(diag.ExpressionSyntax, 4, 99, "m", ""); f.Line != 2 || f.Col != 7 || f.Width != 3 {
 		t.Errorf("finding is %+v, want two alone to be marked", f)
 	}
 	b, _ := root.Lookup("b")
 	s = b.Scalar()
-	if f := s.Finding(diag.BadExpression, 1, 1, "m", ""); f.Col != 6 || f.Width != 2 {
+	if f := s.Finding(diag.ExpressionSyntax, 1, 1, "m", ""); f.Col != 6 || f.Width != 2 {
 		t.Errorf("finding is %+v, want the escape marked whole", f)
 	}
 }
