@@ -80,11 +80,16 @@ func (s *suite) writePipelines() error {
 
 func (s *suite) flatEvents() string   { return s.path("events.ndjson") }
 func (s *suite) nestedEvents() string { return s.path("nested.ndjson") }
+func (s *suite) longEvents() string   { return s.path("long.ndjson") }
+
+// longer is how many times as many events the longer run of c has: with few, the start of the process shows.
+const longer = 4
 
 // writeInputs generates the events that the cases read.
 func (s *suite) writeInputs() error {
-	flat, nested := newEvents(), newEvents()
+	flat, nested, long := newEvents(), newEvents(), newEvents()
 	return errors.Join(
+		writeLines(s.longEvents(), longer*s.events, func() string { return long.flat().json }),
 		writeLines(s.flatEvents(), s.events, func() string { return flat.flat().json }),
 		writeLines(s.nestedEvents(), s.nested, nested.nested),
 	)
@@ -115,6 +120,12 @@ func (s *suite) local() []*comparison {
 			product: always(s.events, c.reading(s.flatEvents())), other: always(s.events, s.loop("c").reading(s.flatEvents())),
 			bars:  []bar{atMost(3.5), fasterThan(35, bentoC)},
 			check: func(ctx context.Context) error { return s.sameOutput(ctx, c, s.loop("c"), s.flatEvents()) },
+		},
+		{
+			name: "longer c", against: "loop",
+			product: always(longer*s.events, c.reading(s.longEvents())),
+			other:   always(longer*s.events, s.loop("c").reading(s.longEvents())),
+			bars:    []bar{atMost(3.5)},
 		},
 		{
 			name: "c through pipes", against: "loop",

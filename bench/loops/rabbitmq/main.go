@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
 	"github.com/tidwall/gjson"
@@ -39,12 +40,10 @@ func run(ctx context.Context, url, from, to string) error {
 	if err != nil {
 		return err
 	}
-	defer in.Close() //nolint:errcheck // what is not acknowledged comes again
 	out, err := dial(url)
 	if err != nil {
 		return err
 	}
-	defer out.Close() //nolint:errcheck // what is not confirmed is not acknowledged
 	if err := in.Qos(prefetch, 0, false); err != nil {
 		return err
 	}
@@ -53,7 +52,7 @@ func run(ctx context.Context, url, from, to string) error {
 	}
 	confirms := out.NotifyPublish(make(chan amqp.Confirmation, prefetch))
 	returns := out.NotifyReturn(make(chan amqp.Return, 1))
-	deliveries, err := in.ConsumeWithContext(ctx, from, "", false, false, false, false, nil)
+	deliveries, err := in.Consume(from, "", false, false, false, false, nil)
 	if err != nil {
 		return err
 	}
@@ -70,12 +69,26 @@ func run(ctx context.Context, url, from, to string) error {
 		case err := <-failed:
 			return err
 		case <-ctx.Done():
+			awaitEmpty(underWay)
 			return nil
-		case d := <-deliveries:
+		case d, ok := <-deliveries:
+			if !ok {
+				return errors.New("the broker ended the consumer")
+			}
 			underWay <- d.DeliveryTag
 			if err := publish(ctx, out, to, &d); err != nil && ctx.Err() == nil {
 				return err
 			}
+		}
+	}
+}
+
+// awaitEmpty lets what is under way end, for a moment: what is not acknowledged by then comes again.
+func awaitEmpty(underWay <-chan uint64) {
+	for range 100 {
+		time.Sleep(10 * time.Millisecond)
+		if len(underWay) == 0 {
+			return
 		}
 	}
 }
