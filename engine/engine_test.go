@@ -41,6 +41,16 @@ func TestRecordsFlowThroughTheGraph(t *testing.T) {
 			t.Errorf("balance %+v", b)
 		}
 	})
+	bubble(t, "what a sink discards on purpose counts as dropped", func(t *testing.T) {
+		r := newRig(t, 2)
+		r.program.Sinks[1].Traits.Discards = true
+		r.program.Sources[0].Out = []pipelines.Edge{{Sink: true, Index: 1}}
+		r.run("a", "b")
+		if b := r.p.Balance(); b.Dropped != 2 || b.Delivered != 0 {
+			t.Errorf("balance %+v", b)
+		}
+		r.settled(2, 0)
+	})
 	bubble(t, "each edge gets a copy", func(t *testing.T) {
 		r := newRig(t, 2, node(pass))
 		r.program.Nodes[0].Ports[0] = []pipelines.Edge{{Sink: true, Index: 0}, {Sink: true, Index: 1}}

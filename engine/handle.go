@@ -234,11 +234,13 @@ func (p *pipeline) countAnswers(r *run) (failed int) {
 
 func (r *run) allConfirmed() {
 	for sink, outs := range r.outs {
-		if r.p.prog.Sinks[sink].Optional {
+		s := &r.p.prog.Sinks[sink]
+		if s.Optional {
 			continue
 		}
+		good := confirmedEnd(s)
 		for _, o := range outs {
-			end := flow.Delivered
+			end := good
 			if r.letters != nil && r.letters[o] != nil {
 				end = flow.DeadLettered
 			}

@@ -140,6 +140,14 @@ func (i *item) goodEnd() flow.End {
 	if i.letter != nil {
 		return flow.DeadLettered
 	}
+	return confirmedEnd(&i.run.p.prog.Sinks[i.sink])
+}
+
+// confirmedEnd is the end of a record that a sink has confirmed.
+func confirmedEnd(s *pipelines.Sink) flow.End {
+	if s.Traits.Discards {
+		return flow.Dropped
+	}
 	return flow.Delivered
 }
 

@@ -34,6 +34,8 @@ type Traits struct {
 	Finite bool
 	// Headers: a sink that can carry headers; a dead letter to one that cannot becomes a JSON object.
 	Headers bool
+	// Discards: a sink that lets messages go on purpose; what it confirms counts as dropped.
+	Discards bool
 	// Exclusive names what only one holder can have at a time (stdin, a file, a listening port); empty: nothing.
 	Exclusive string
 }

@@ -24,7 +24,7 @@ type Sink struct{}
 func (*Sink) BuildSink(*config.Builder) config.Sink {
 	return config.Sink{
 		// Everything is lost here by the file's word, headers too: no need to pack them into the payload first.
-		Traits:   flow.Traits{Headers: true},
+		Traits:   flow.Traits{Headers: true, Discards: true},
 		Preparer: sink{},
 		Open:     func(context.Context, flow.Host) (flow.Sink, error) { return sink{}, nil },
 	}

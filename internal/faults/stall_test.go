@@ -63,7 +63,7 @@ func TestStalledSinkTouchesNoNeighbourAndKeepsMemoryFlat(t *testing.T) {
 	}
 }
 
-// watch runs pipelines for a while, samples the process's memory in KiB, and returns what the neighbour delivered.
+// watch runs pipelines for a while, samples the process's memory in KiB, and returns what the neighbour let go.
 func watch(t *testing.T, binary string, span time.Duration, files map[string]string) (delivered int64, rss []int64, code int) {
 	t.Helper()
 	dir := t.TempDir()
@@ -86,7 +86,7 @@ func watch(t *testing.T, binary string, span time.Duration, files map[string]str
 	if !p.WaitExit(30 * time.Second) {
 		t.Fatalf("the process did not end after SIGTERM\n%s", p.Log())
 	}
-	m := regexp.MustCompile(`neighbour: \d+ in, (\d+) delivered`).FindStringSubmatch(p.Log())
+	m := regexp.MustCompile(`neighbour: \d+ in, 0 delivered, 0 filtered, (\d+) dropped`).FindStringSubmatch(p.Log())
 	if m == nil {
 		t.Fatalf("no summary of the neighbour\n%s", p.Log())
 	}
