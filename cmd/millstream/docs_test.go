@@ -22,7 +22,7 @@ import (
 
 var update = flag.Bool("update", false, "write generated files")
 
-func testGrammar(t *testing.T, comments reference.Comments) *reference.Grammar {
+func testGrammar(t testing.TB, comments reference.Comments) *reference.Grammar {
 	t.Helper()
 	s := &streams{in: bytes.NewReader(nil), out: &bytes.Buffer{}, err: &bytes.Buffer{}}
 	return reference.NewGrammar(s.registry(), comments)

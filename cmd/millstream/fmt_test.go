@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"strings"
 	"testing"
 
@@ -61,4 +62,27 @@ func TestFormattedFilesHoldNoExpressionInFlowStyle(t *testing.T) {
 			t.Errorf("%q is not in\n%s", want, out)
 		}
 	}
+}
+
+func FuzzFormattingChangesNoProgram(f *testing.F) {
+	for _, e := range corpus(f) {
+		f.Add(e.text)
+	}
+	g := testGrammar(f, reference.Comments{})
+	f.Fuzz(func(t *testing.T, src []byte) {
+		before := compileExample("p.yaml", src)
+		if before == nil {
+			return
+		}
+		out, _, err := format.Format("p.yaml", src, g.File)
+		if err != nil || out == nil {
+			if !errors.Is(err, format.ErrUnsupported) {
+				t.Fatalf("a program cannot be formatted: %v\n%q", err, src)
+			}
+			return
+		}
+		if after := compileExample("p.yaml", out); after == nil || after.Hash != before.Hash {
+			t.Fatalf("formatting changes what it means (compiles: %v)\n%q\n%q", after != nil, src, out)
+		}
+	})
 }

@@ -23,7 +23,7 @@ type example struct {
 }
 
 // corpus is every pipeline file there is to try tools on: golden files of findings, examples, scripts.
-func corpus(t *testing.T) []example {
+func corpus(t testing.TB) []example {
 	t.Helper()
 	var all []example
 	for _, glob := range []string{"pipelines/testdata/findings/*.txtar", "testdata/script/*.txtar"} {
