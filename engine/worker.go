@@ -40,7 +40,7 @@ func (w *worker) record(i int) {
 
 // enter leads a message from its source into the graph.
 func (w *worker) enter(s *sourceRun, m *flow.Message) {
-	if err := w.admit(m.Record()); err != nil {
+	if err := w.admit(s.spec, m); err != nil {
 		w.settleFailure(failurePoint{name: s.spec.Name, policy: s.spec.OnError, errors: s.spec.Errors,
 			target: parkedTarget{source: true}}, m, err, 0)
 		return
@@ -48,13 +48,19 @@ func (w *worker) enter(s *sourceRun, m *flow.Message) {
 	w.follow(s.spec.Out, m, 0)
 }
 
-// admit refuses what the source could not take whole and what is over the limit.
-func (w *worker) admit(rec *flow.Record) *flow.Error {
+// admit refuses what the source could not take whole, what is over the limit, and what is not as the source's schema says.
+func (w *worker) admit(s *pipelines.Source, m *flow.Message) *flow.Error {
+	rec := m.Record()
 	if rec.Failure != nil {
 		return rec.Failure
 	}
 	if most := w.p.prog.Limits.MaxMessage; int64(len(rec.Body)) > most {
 		return flow.Errorf(flow.Permanent, flow.CodeTooLarge, "the payload has %d bytes, max_message is %d", len(rec.Body), most)
+	}
+	if s.Check != nil {
+		if err := guard(func() error { return s.Check(m) }); err != nil {
+			return flow.AsError(err, flow.Poison, flow.CodePanic)
+		}
 	}
 	return nil
 }

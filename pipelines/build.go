@@ -178,7 +178,7 @@ func (l *loader) buildSource(p *part) {
 	}
 	l.prog.Sources[p.index] = Source{
 		Name: p.name, Connector: p.connector, Traits: built.Traits, Format: f, Order: order,
-		Extra: built.Extra, Open: built.Open, Hash: l.hash(p.settings) + p.codec.hash(),
+		Extra: built.Extra, Open: built.Open, Hash: l.hash(p.settings) + p.codec.hash() + p.schema.hash(), Check: p.schema.check(),
 	}
 }
 

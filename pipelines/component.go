@@ -67,8 +67,7 @@ func (l *loader) sourcePart(name string, v *yamldoc.Value) *part {
 	}
 	p.connector, p.codec = connector, common.Decode
 	if common.Schema != nil {
-		key := place(common.Schema)
-		l.findings.Add(key.Whole(diag.NotAvailable, "schema is not available yet", "leave it out"))
+		p.schema = l.loadSchema(common.Schema)
 	}
 	t, _ := l.opts.Registry.Connector(connector)
 	if t.NewSource == nil {

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/millstream/millstream/internal/textfile"
 	"github.com/millstream/millstream/pipelines/config"
 	"github.com/millstream/millstream/pipelines/diag"
 	"github.com/millstream/millstream/pipelines/yamldoc"
@@ -75,9 +76,12 @@ func readSecret(dir, name string) (string, error) {
 	if !filepath.IsAbs(name) {
 		name = filepath.Join(dir, name)
 	}
-	b, err := os.ReadFile(name)
+	b, err := textfile.Read(name, maxSecret)
 	return strings.TrimSuffix(strings.TrimSuffix(string(b), "\n"), "\r"), err
 }
+
+// maxSecret is the most bytes that a file of ${file:…} may have.
+const maxSecret = 1 << 20
 
 // loader compiles one document.
 type loader struct {
@@ -182,7 +186,7 @@ func (l *loader) program(root *yamldoc.Value) *Program {
 	l.build()
 	l.checkTables(top)
 	l.loadTests()
-	l.prog.Hash = l.hash(top)
+	l.prog.Hash = l.wholeHash(top)
 	return l.prog
 }
 

@@ -44,6 +44,7 @@ type part struct {
 	source    config.SourceConfig
 	sink      config.SinkConfig
 	codec     *codec
+	schema    *sourceSchema
 
 	steps []*step
 	// first and last are the program's nodes of the first and last step.

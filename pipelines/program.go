@@ -75,6 +75,8 @@ type Source struct {
 	// Errors are the readers of name.errors; OnError holds for records that fail before the first node.
 	Errors  []Edge
 	OnError Policy
+	// Check is nil, or judges each message before it enters the graph.
+	Check func(m *flow.Message) error
 	// Extra are the connector's own entries of `source` in expressions; may be nil.
 	Extra func(r *flow.Record) map[string]any
 	Open  func(ctx context.Context, host flow.Host) (flow.Source, error)

@@ -65,6 +65,7 @@ const (
 	UnusedTable    Code = "unused-table"
 	BadTable       Code = "bad-table"
 	DuplicateRow   Code = "duplicate-row"
+	BadSchema      Code = "bad-schema"
 	DuplicateFrom  Code = "duplicate-from"
 	MissingCase    Code = "missing-case"
 	TwoErrorRoutes Code = "two-error-routes"
@@ -172,6 +173,7 @@ var codes = []CodeDoc{
 	{UnusedTable, "a table nobody uses"},
 	{BadTable, "the file of a table cannot be read, lacks a column, or has a row that is not as it must be"},
 	{DuplicateRow, "two rows of a table have the same key"},
+	{BadSchema, "a schema that is no JSON Schema, cannot be read, or refers to something outside of it"},
 	{DuplicateFrom, "a name twice in one from"},
 	{MissingCase, "a from that names a router without one of its cases"},
 	{TwoErrorRoutes, "a node with then and with a reader of its .errors"},

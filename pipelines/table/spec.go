@@ -1,9 +1,6 @@
 package table
 
 import (
-	"fmt"
-	"io"
-	"os"
 	"path/filepath"
 	"strings"
 )
@@ -65,38 +62,6 @@ const MaxFile = 64 << 20
 
 // maxProblems bounds how many mistakes of one file are told.
 const maxProblems = 20
-
-// read reads a regular file of at most MaxFile bytes.
-func read(path string) ([]byte, error) {
-	info, err := os.Stat(path)
-	switch {
-	case err != nil:
-		return nil, reason(err)
-	case !info.Mode().IsRegular():
-		return nil, fmt.Errorf("it is not a regular file")
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, reason(err)
-	}
-	defer f.Close() //nolint:errcheck // read only
-	text, err := io.ReadAll(io.LimitReader(f, MaxFile+1))
-	switch {
-	case err != nil:
-		return nil, reason(err)
-	case len(text) > MaxFile:
-		return nil, fmt.Errorf("it is larger than %d MiB", MaxFile>>20)
-	}
-	return text, nil
-}
-
-// reason is a file error without the path, which the message has already.
-func reason(err error) error {
-	if p, ok := err.(*os.PathError); ok { //nolint:errorlint // os returns it unwrapped
-		return p.Err
-	}
-	return err
-}
 
 // Parse reads the rows of a file's text by their keys. With problems the rows are not to be used.
 func Parse(text []byte, s *Spec) (map[string]any, []Problem) {

@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"sync/atomic"
 	"time"
+
+	"github.com/millstream/millstream/internal/textfile"
 )
 
 // Table is the rows of a file. It is safe for concurrent use; a row is never changed, but may be replaced by Refresh.
@@ -18,7 +20,7 @@ type Table struct {
 // is not to be used.
 func Open(s Spec) (t *Table, text []byte, problems []Problem) {
 	t = &Table{spec: s}
-	text, err := read(s.File)
+	text, err := textfile.Read(s.File, MaxFile)
 	if err != nil {
 		return t, nil, []Problem{{About: AboutFile, Message: err.Error()}}
 	}
@@ -38,7 +40,7 @@ func (t *Table) Len() int { return len(*t.rows.Load()) }
 
 // Reload reads the file again. When that fails, the rows stay as they are; the error names the file, and the first place in it.
 func (t *Table) Reload() error {
-	text, err := read(t.spec.File)
+	text, err := textfile.Read(t.spec.File, MaxFile)
 	if err != nil {
 		return fmt.Errorf("read %s: %w", t.spec.File, err)
 	}
