@@ -146,6 +146,10 @@ func quickText(s *site, slot document.Slot, k string) quick {
 }
 
 func quickInt(op operator, slot document.Slot, k int) quick {
+	a, ok := answersOf(op)
+	if !ok {
+		return nil
+	}
 	exact, f := k > -1<<53 && k < 1<<53, float64(k)
 	return func(m *flow.Message) answer {
 		v, err := m.Body.Get(slot)
@@ -154,18 +158,29 @@ func quickInt(op operator, slot document.Slot, k int) quick {
 		}
 		switch v.Kind() {
 		case value.KindInt:
-			return compared(op, order(int(v.Int()), k))
+			i := int(v.Int())
+			switch {
+			case i < k:
+				return a.less
+			case i > k:
+				return a.more
+			}
+			return a.equal
 		case value.KindFloat:
 			if exact {
-				return compared(op, order(v.Float(), f))
+				return a.ofFloats(v.Float(), f)
 			}
-			return compared(op, compareFloatInt(v.Float(), k))
+			return a.of(compareFloatInt(v.Float(), k))
 		}
 		return unsure
 	}
 }
 
 func quickFloat(op operator, slot document.Slot, k float64) quick {
+	a, ok := answersOf(op)
+	if !ok {
+		return nil
+	}
 	return func(m *flow.Message) answer {
 		v, err := m.Body.Get(slot)
 		if err != nil {
@@ -173,22 +188,46 @@ func quickFloat(op operator, slot document.Slot, k float64) quick {
 		}
 		switch v.Kind() {
 		case value.KindFloat:
-			return compared(op, order(v.Float(), k))
+			return a.ofFloats(v.Float(), k)
 		case value.KindInt:
-			return compared(op, -compareFloatInt(k, int(v.Int())))
+			return a.of(-compareFloatInt(k, int(v.Int())))
 		}
 		return unsure
 	}
 }
 
-func compared(op operator, c int) answer {
+// answers are what a comparison says of a value that is less than, equal to or more than the literal: small enough to be inlined where
+// a message is tested.
+type answers struct{ less, equal, more answer }
+
+func answersOf(op operator) (a answers, ok bool) {
 	switch op {
 	case opEqual:
-		return answerOf(c == 0)
+		return answers{equal: yes}, true
 	case opNotEqual:
-		return answerOf(c != 0)
+		return answers{less: yes, more: yes}, true
 	case opLess, opLessEqual, opMore, opMoreEqual:
-		return answerOf(holds(op, c))
+		return answers{less: answerOf(holds(op, -1)), equal: answerOf(holds(op, 0)), more: answerOf(holds(op, 1))}, true
 	}
-	return unsure
+	return answers{}, false
+}
+
+func (a *answers) of(c int) answer {
+	switch {
+	case c < 0:
+		return a.less
+	case c > 0:
+		return a.more
+	}
+	return a.equal
+}
+
+func (a *answers) ofFloats(x, y float64) answer {
+	switch {
+	case x < y:
+		return a.less
+	case x > y:
+		return a.more
+	}
+	return a.equal
 }
