@@ -92,5 +92,5 @@ func (s *streams) fmtFile(path string, grammar *reference.Type, findings *diag.L
 	if err != nil {
 		return true, err
 	}
-	return true, os.WriteFile(path, out, info.Mode().Perm())
+	return true, os.WriteFile(path, out, info.Mode().Perm()) //nolint:gosec // the file the user named
 }

@@ -216,4 +216,3 @@ func TestTheSchemaSaysWhatKeysAreFor(t *testing.T) {
 		}
 	}
 }
-

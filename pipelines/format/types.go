@@ -19,6 +19,7 @@ func (p *printer) assign(n *yaml.Node, t *reference.Type) (expressions bool) {
 	case reference.Assignments, reference.Cases:
 		p.expandAll(n)
 		return true
+	default:
 	}
 	for i, child := range n.Content {
 		if n.Kind == yaml.MappingNode && i%2 == 0 {

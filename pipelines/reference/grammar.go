@@ -129,7 +129,7 @@ func (b *builder) file() *Type {
 		"sources": {Kind: Map, Elem: source}, "nodes": {Kind: Map, Elem: b.node(steps)}, "sinks": {Kind: Map, Elem: sink},
 		"delivery":   {Kind: Text, Words: []string{"at_least_once", "exactly_once", "at_most_once"}, Raw: true},
 		"millstream": {Kind: Text, Words: []string{"1"}, Raw: true},
-		"tables":     {Kind: Map, Elem: table()}, "tests": {Kind: List, Elem: b.test()},
+		"tables":     {Kind: Map, Elem: b.documented("table", b.shape.Table)}, "tests": {Kind: List, Elem: b.test()},
 	})
 	if name, ok := file.Field("name"); ok {
 		name.Required = true
@@ -141,20 +141,6 @@ func (b *builder) file() *Type {
 		}
 	}
 	return file
-}
-
-// table is an entry of tables.
-func table() *Type {
-	text := &Type{Kind: Text}
-	column := &Type{Kind: Text, Words: []string{"int", "float", "bool", "string"}, Raw: true}
-	t := &Type{Kind: Struct, Name: "table", Fields: []Field{
-		{Name: "file", Type: text, Required: true}, {Name: "key", Type: text, Required: true},
-		{Name: "types", Type: &Type{Kind: Map, Elem: column}}, {Name: "refresh", Type: &Type{Kind: Duration}},
-	}}
-	for i := range t.Fields {
-		t.Fields[i].Doc = keyDocs["table."+t.Fields[i].Name]
-	}
-	return t
 }
 
 // document gives the fields of a mapping further in their lines.

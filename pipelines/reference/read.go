@@ -131,7 +131,7 @@ func (r *reader) fieldsOf(t reflect.Type) []Field {
 
 func restricted(t *Type, words []string, raw bool) *Type {
 	c := *t
-	if t.Kind == List && t.Elem != nil {
+	if (t.Kind == List || t.Kind == Map) && t.Elem != nil {
 		c.Elem = restricted(t.Elem, words, raw)
 		return &c
 	}

@@ -14,13 +14,13 @@ var (
 		"generate": "generate:\n  body: '{n: n}'\n  count: 10\n  rate: 1/s",
 		"memory":   "memory: { topic: input }",
 		"kafka":    `kafka: { brokers: ["${KAFKA:-localhost:9092}"], topics: [input], group: NAME }`,
-		"amqp":     `amqp: { url: "${AMQP_URL:-amqp://guest:guest@localhost:5672/}", queue: input }`,
+		"amqp":     `amqp: { url: "${AMQP_URL:-amqp://localhost:5672/}", queue: input }`,
 	}
 	sinkSnippets = map[string]string{
 		"file":   "file: { path: out.ndjson }",
 		"memory": "memory: { topic: output }",
 		"kafka":  `kafka: { brokers: ["${KAFKA:-localhost:9092}"], topic: output }`,
-		"amqp":   `amqp: { url: "${AMQP_URL:-amqp://guest:guest@localhost:5672/}", exchange: output, routing_key: "kind.{{ body.kind }}" }`,
+		"amqp":   `amqp: { url: "${AMQP_URL:-amqp://localhost:5672/}", exchange: output, routing_key: "kind.{{ body.kind }}" }`,
 	}
 	verbSnippets = map[string]string{
 		"filter":    "filter: body.value > 0",
@@ -112,6 +112,7 @@ func placeholder(t *Type) string {
 		return "body.value"
 	case Assignments, Cases:
 		return "{ value: body.value }"
+	default:
 	}
 	scalars := map[Kind]string{
 		Bool: "true", Int: "1", Float: "1", Duration: "5s", Span: "200ms..30s", Size: "1MiB", Rate: "100/s", Map: "{}",

@@ -72,8 +72,9 @@ func (s *schemer) of(t *Type) object {
 		return object{"type": "object", "minProperties": 1, "additionalProperties": right}
 	case Cases:
 		return object{"type": "object", "minProperties": 1, "additionalProperties": scalar(), "propertyNames": object{"pattern": namePattern}}
+	default:
+		return s.text(t)
 	}
-	return s.text(t)
 }
 
 const namePattern = `^[a-z][a-z0-9_-]{0,62}$`

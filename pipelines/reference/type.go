@@ -74,28 +74,3 @@ func (t *Type) Field(name string) (*Field, bool) {
 	}
 	return nil, false
 }
-
-// HoldsExpressions tells whether a value of this type is, or may hold, expressions.
-func (t *Type) HoldsExpressions() bool { return t.holds(map[*Type]bool{}) }
-
-func (t *Type) holds(seen map[*Type]bool) bool {
-	switch t.Kind {
-	case Expression, Assignments, Cases:
-		return true
-	}
-	if seen[t] {
-		return false
-	}
-	seen[t] = true
-	for i := range t.Fields {
-		if t.Fields[i].Type.holds(seen) {
-			return true
-		}
-	}
-	for _, one := range t.Types {
-		if one.holds(seen) {
-			return true
-		}
-	}
-	return t.Elem != nil && t.Elem.holds(seen)
-}
