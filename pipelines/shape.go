@@ -16,7 +16,7 @@ func FileShape() Shape {
 	return Shape{
 		File: reflect.TypeFor[file](), Source: reflect.TypeFor[sourceCommon](), Sink: reflect.TypeFor[sinkCommon](),
 		Node: reflect.TypeFor[nodeCommon](), NodeSteps: reflect.TypeFor[nodeSteps](), Step: reflect.TypeFor[stepCommon](),
-		OnError: reflect.TypeFor[onError](), Retry: reflect.TypeFor[retry](), Table: reflect.TypeFor[tableEntry](), Table: reflect.TypeFor[tableEntry](),
+		OnError: reflect.TypeFor[onError](), Retry: reflect.TypeFor[retry](), Table: reflect.TypeFor[tableEntry](),
 		Test: reflect.TypeFor[testEntry](), Send: reflect.TypeFor[sendEntry](), Stub: reflect.TypeFor[stubEntry](),
 		Expect: reflect.TypeFor[expectEntry](), ExpectError: reflect.TypeFor[expectError](),
 	}
