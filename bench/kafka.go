@@ -87,8 +87,26 @@ func (k *kafkaCase) admin(f func(*kadm.Client) error) error {
 func (k *kafkaCase) create(ctx context.Context, topics ...string) error {
 	return k.admin(func(a *kadm.Client) error {
 		made, err := a.CreateTopics(ctx, partitions, -1, nil, topics...)
-		return errors.Join(err, made.Error())
+		if err = errors.Join(err, made.Error()); err != nil {
+			return err
+		}
+		return untilKnown(ctx, a, topics...)
 	})
+}
+
+// untilKnown waits until the brokers know of topics that were just made.
+func untilKnown(ctx context.Context, a *kadm.Client, topics ...string) error {
+	for {
+		offsets, err := a.ListEndOffsets(ctx, topics...)
+		if err = errors.Join(err, offsets.Error()); err == nil || !kerr.IsRetriable(offsets.Error()) {
+			return err
+		}
+		select {
+		case <-time.After(look):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 }
 
 // load fills topics before the first run.
