@@ -38,7 +38,7 @@ func (c *Source) open(_ context.Context, host flow.Host) (flow.Source, error) {
 }
 
 // ahead is how many reads may wait until a batch is made of them.
-const ahead = 8
+const ahead = 2
 
 // input is the stream behind all stdin sources of a registry. A read of it cannot be interrupted, so a goroutine of its own does the
 // reading, from the first Run until the stream ends; when a source stops, what is read already waits for the next one. A process
