@@ -26,6 +26,7 @@ func (l *loader) build() {
 	formats := l.formats(order)
 	for _, n := range order {
 		p := l.parts[n]
+		p.bodyIn = l.bodyBefore(p, formats)
 		switch p.kind {
 		case sourcePart:
 			l.buildSource(p)
@@ -151,10 +152,10 @@ func (l *loader) format(c *codec) document.Format {
 // laterCodecs are in the language and not built yet.
 var laterCodecs = []string{"gzip", "zstd", "snappy", "base64", "csv", "avro", "protobuf", "msgpack", "cbor"}
 
-func (l *loader) builder(p *part, v *yamldoc.Value, name string, f document.Format) *config.Builder {
+func (l *loader) builder(v *yamldoc.Value, name string, f document.Format, body *expression.Shape) *config.Builder {
 	b := &config.Builder{
 		Findings: l.findings, Value: v, Name: name, Pipeline: l.prog.Name, Dir: filepath.Dir(l.path),
-		Scope: expression.Scope{Paths: l.prog.Paths, Vars: l.vars, Format: f},
+		Scope: expression.Scope{Paths: l.prog.Paths, Vars: l.vars, Format: f, Body: body},
 	}
 	if t := l.tables; t != nil {
 		b.Scope.Lookup, b.Scope.Tables, b.Scope.TableRead = t.lookup, t.names, t.noteRead
@@ -168,7 +169,7 @@ func (l *loader) buildSource(p *part) {
 	}
 	f := l.format(p.codec)
 	before := l.findings.ErrorCount()
-	built := p.source.BuildSource(l.builder(p, p.settings, p.name, f))
+	built := p.source.BuildSource(l.builder(p.settings, p.name, f, nil))
 	if l.findings.ErrorCount() > before {
 		return
 	}
@@ -184,18 +185,22 @@ func (l *loader) buildSource(p *part) {
 
 func (l *loader) buildNode(p *part, f document.Format) {
 	p.first = len(l.prog.Nodes)
+	body := p.bodyIn
 	for _, s := range p.steps {
 		if s.config == nil {
+			body = nil
 			continue
 		}
 		before := l.findings.ErrorCount()
-		b := l.builder(p, s.value, s.name, f)
+		b := l.builder(s.value, s.name, f, body)
+		cond := b.Expression(s.cond, expression.WantBool)
 		built := s.config.Build(b)
+		body = l.bodyAfter(s, body, built.Body)
 		n := Node{
 			Name: s.name, Owner: p.name, Verb: s.verb.Name, Processor: built.Processor, PortNames: built.Ports,
 			Ports: make([][]Edge, max(1, len(built.Ports))), Hash: l.hash(s.value),
 		}
-		if cond := b.Expression(s.cond, expression.WantBool); cond != nil {
+		if cond != nil {
 			n.If = cond.Test
 		}
 		if l.findings.ErrorCount() > before {
@@ -208,6 +213,7 @@ func (l *loader) buildNode(p *part, f document.Format) {
 		}
 	}
 	p.last = len(l.prog.Nodes) - 1
+	p.bodyOut = body
 }
 
 func (l *loader) buildSink(p *part, f document.Format) {
@@ -215,7 +221,7 @@ func (l *loader) buildSink(p *part, f document.Format) {
 		return
 	}
 	before := l.findings.ErrorCount()
-	built := p.sink.BuildSink(l.builder(p, p.settings, p.name, f))
+	built := p.sink.BuildSink(l.builder(p.settings, p.name, f, p.bodyIn))
 	if l.findings.ErrorCount() > before {
 		return
 	}

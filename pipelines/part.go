@@ -7,6 +7,7 @@ import (
 
 	"github.com/millstream/millstream/pipelines/config"
 	"github.com/millstream/millstream/pipelines/diag"
+	"github.com/millstream/millstream/pipelines/expression"
 	"github.com/millstream/millstream/pipelines/yamldoc"
 )
 
@@ -45,6 +46,8 @@ type part struct {
 	sink      config.SinkConfig
 	codec     *codec
 	schema    *sourceSchema
+	// bodyIn and bodyOut are what is known of the body before and behind it.
+	bodyIn, bodyOut *expression.Shape
 
 	steps []*step
 	// first and last are the program's nodes of the first and last step.

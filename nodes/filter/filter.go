@@ -25,7 +25,7 @@ type Config struct {
 
 // Build implements config.NodeConfig.
 func (c *Config) Build(b *config.Builder) config.Node {
-	return config.Node{Processor: &processor{keep: b.Expression(c.Filter, expression.WantBool)}}
+	return config.Node{Processor: &processor{keep: b.Expression(c.Filter, expression.WantBool)}, Body: b.Scope.Body}
 }
 
 type processor struct{ keep *expression.Program }

@@ -44,7 +44,7 @@ func (c *Config) Build(b *config.Builder) config.Node {
 	return config.Node{Processor: &processor{
 		message: b.Template(c.Log.Message), level: levels[c.Log.Level], pipeline: b.Pipeline, node: b.Name,
 		limit: limiter{window: c.Log.Rate.Per, most: c.Log.Rate.N},
-	}}
+	}, Body: b.Scope.Body}
 }
 
 // payloadBytes is how much of a payload a debug line shows.

@@ -46,9 +46,9 @@ func (c *Config) Build(b *config.Builder) config.Node {
 	}
 	c.checkUnmatched(b, p.otherwise != none)
 	if c.Match == "all" {
-		return config.Node{Processor: &toAll{*p}, Ports: ports}
+		return config.Node{Processor: &toAll{*p}, Ports: ports, Body: b.Scope.Body}
 	}
-	return config.Node{Processor: p, Ports: ports}
+	return config.Node{Processor: p, Ports: ports, Body: b.Scope.Body}
 }
 
 func (c *Config) checkUnmatched(b *config.Builder, otherwise bool) {

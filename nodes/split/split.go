@@ -32,7 +32,10 @@ func (c *Config) Build(b *config.Builder) config.Node {
 	if p.list != nil && b.Scope.Format == document.JSON {
 		p.path, p.isPath = p.list.Path()
 	}
-	return config.Node{Processor: p}
+	if p.list == nil {
+		return config.Node{}
+	}
+	return config.Node{Processor: p, Body: p.list.Shape().Element()}
 }
 
 type processor struct {

@@ -44,24 +44,27 @@ func (s *source) add(v *yamldoc.Value, c *yamldoc.Context) {
 }
 
 // compile gives what evaluates the right side; nil when it has a finding.
-func (s *source) compile(b *config.Builder, it bool, want expression.Want) right {
+func (s *source) compile(b *config.Builder, to *expression.Target, want expression.Want) right {
 	switch s.kind {
 	case yamldoc.KindMapping:
 		m := &mapping{names: s.names}
 		for i := range s.parts {
-			m.parts = append(m.parts, s.parts[i].compile(b, it, expression.WantAny))
+			m.parts = append(m.parts, s.parts[i].compile(b, to, expression.WantAny))
 		}
 		return m
 	case yamldoc.KindSequence:
 		l := &list{}
 		for i := range s.parts {
-			l.parts = append(l.parts, s.parts[i].compile(b, it, expression.WantAny))
+			l.parts = append(l.parts, s.parts[i].compile(b, to, expression.WantAny))
 		}
 		return l
 	case yamldoc.KindScalar, yamldoc.KindNull:
 	}
 	scope := b.Scope
-	scope.It = it
+	scope.It = to.Each
+	if to.Each && to.Kind == expression.TargetBody {
+		scope.Element = elementOf(scope.Body, to.Path)
+	}
 	p := b.ExpressionIn(s.expression, want, scope)
 	if p == nil {
 		return nil
@@ -76,6 +79,8 @@ type right interface {
 	constant() (value.Value, bool)
 	// path gives the slot of a right side that is a body path and nothing else.
 	path() (document.Slot, bool)
+	// shape is what is known of the value.
+	shape() *expression.Shape
 }
 
 type single struct{ program *expression.Program }
@@ -86,6 +91,7 @@ func (s single) eval(m *flow.Message, with expression.Bindings) (value.Value, er
 
 func (s single) constant() (value.Value, bool) { return s.program.Constant() }
 func (s single) path() (document.Slot, bool)   { return s.program.Path() }
+func (s single) shape() *expression.Shape      { return s.program.Shape() }
 
 type mapping struct {
 	names []string
@@ -114,6 +120,14 @@ func (x *mapping) constant() (value.Value, bool) {
 
 func (*mapping) path() (document.Slot, bool) { return 0, false }
 
+func (x *mapping) shape() *expression.Shape {
+	s := &expression.Shape{Kind: value.KindMap, Fields: map[string]*expression.Shape{}, Rest: expression.Closed}
+	for i, name := range x.names {
+		s.Fields[name] = shapeOf(x.parts[i])
+	}
+	return s
+}
+
 type list struct{ parts []right }
 
 func (x *list) eval(m *flow.Message, with expression.Bindings) (value.Value, error) {
@@ -137,6 +151,26 @@ func (x *list) constant() (value.Value, bool) {
 }
 
 func (*list) path() (document.Slot, bool) { return 0, false }
+
+func (x *list) shape() *expression.Shape {
+	s := &expression.Shape{Kind: value.KindList}
+	for i, part := range x.parts {
+		if i == 0 {
+			s.Elem = shapeOf(part)
+		} else {
+			s.Elem = expression.Join(s.Elem, shapeOf(part))
+		}
+	}
+	return s
+}
+
+// shapeOf is the shape of a part; one that has a finding has none.
+func shapeOf(part right) *expression.Shape {
+	if part == nil {
+		return nil
+	}
+	return part.shape()
+}
 
 func allConstant(parts []right) bool {
 	for _, p := range parts {

@@ -61,11 +61,12 @@ func (ls *Lines) UnmarshalYAMLDoc(v *yamldoc.Value, c *yamldoc.Context) {
 func (c *Config) Build(b *config.Builder) config.Node {
 	p := &processor{}
 	for i := range c.Transform.list {
-		if w := build(b, &c.Transform.list[i]); w != nil {
+		w := build(b, &c.Transform.list[i])
+		if w != nil {
 			p.lines = append(p.lines, compiled{target: c.Transform.list[i].key.Text, write: w})
 		}
 	}
-	return config.Node{Processor: p}
+	return config.Node{Processor: p, Body: b.Scope.Body}
 }
 
 // writer is one compiled line.

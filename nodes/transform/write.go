@@ -16,7 +16,13 @@ import (
 func build(b *config.Builder, l *line) writer {
 	target, problems := expression.ParseTarget(l.key.Text)
 	bad := b.Report(&l.key, problems)
-	r := l.right.compile(b, target.Each, expression.WantAssign)
+	r := l.right.compile(b, &target, expression.WantAssign)
+	switch {
+	case bad:
+		b.Scope.Body = nil
+	case target.Kind == expression.TargetBody:
+		b.Scope.Body = written(b.Scope.Body, &target, r)
+	}
 	if bad || r == nil {
 		return nil
 	}
@@ -46,6 +52,41 @@ func build(b *config.Builder, l *line) writer {
 		return &timeWriter{target: target, right: r}
 	}
 	return nil
+}
+
+// written is what is known of a body after a line.
+func written(body *expression.Shape, t *expression.Target, r right) *expression.Shape {
+	if r == nil { // what was to be written has a finding
+		return body.With(t.Path, nil)
+	}
+	v, _ := r.constant()
+	switch k := v.Kind(); {
+	case k == value.KindKeep:
+		return body
+	case t.Each && k == value.KindDelete:
+		return body.With(t.Path, listOf(elementOf(body, t.Path).Without(t.Rest)))
+	case t.Each:
+		return body.With(t.Path, listOf(elementOf(body, t.Path).With(t.Rest, r.shape())))
+	case k == value.KindDelete:
+		return body.Without(t.Path)
+	}
+	return body.With(t.Path, r.shape())
+}
+
+func listOf(element *expression.Shape) *expression.Shape {
+	return &expression.Shape{Kind: value.KindList, Elem: element}
+}
+
+// elementOf is what is known of the elements of a list in the body.
+func elementOf(body *expression.Shape, path []document.Segment) *expression.Shape {
+	for _, s := range path {
+		if s.IsIndex {
+			body = body.Element()
+		} else {
+			body = body.Field(s.Name)
+		}
+	}
+	return body.Element()
 }
 
 // suits tells what is wrong with a value for a target that does not take all of them.

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/millstream/millstream/flow"
+	"github.com/millstream/millstream/pipelines/expression"
 )
 
 // NodeType describes a verb.
@@ -30,6 +31,8 @@ type Node struct {
 	Processor flow.Processor
 	// Ports are the names of the ways out; nil is one way out without a name.
 	Ports []string
+	// Body is what is known of the body of what comes out. A node that leaves the body alone gives its scope's; nil knows nothing.
+	Body *expression.Shape
 }
 
 // ConnectorType describes a technology; NewSource or NewSink is nil when it has no such side.

@@ -41,7 +41,10 @@ func parse(text string, s *Scope, w Want) (*parser.Tree, []Problem) {
 		return nil, scan.problems
 	}
 	if _, err := checker.Check(tree, config); err != nil {
-		return nil, []Problem{typeProblem(text, err)}
+		return nil, []Problem{typeProblem(text, tree.Node, err)}
+	}
+	if problems := likelyProblems(text, tree.Node); len(problems) > 0 {
+		return nil, problems
 	}
 	if p, bad := wantProblem(tree.Node, w); bad {
 		return nil, []Problem{p}
@@ -58,6 +61,7 @@ func checkerConfig(s *Scope, w Want) *conf.Config {
 		for name, t := range messageNames {
 			env[name] = t
 		}
+		env["body"] = s.Body.known()
 	}
 	vars := types.Map{}
 	for name, x := range s.Vars {
@@ -68,7 +72,7 @@ func checkerConfig(s *Scope, w Want) *conf.Config {
 		env["n"] = types.Int
 	}
 	if s.It {
-		env["it"] = types.Any
+		env["it"] = s.Element.known()
 	}
 	if w == WantAssign {
 		env["delete"], env["keep"] = types.Any, types.Any
@@ -145,7 +149,24 @@ func within(text string, from, to int) (int, int) {
 	return from, max(from+1, min(to, n))
 }
 
-func typeProblem(text string, err error) Problem {
+// shortest is how long a name must be at least for another one to be taken for it, where other names may be there.
+const shortest = 4
+
+// likelyProblems are reads of fields that nearly have the name of one that is known.
+func likelyProblems(text string, n ast.Node) (problems []Problem) {
+	misspelled(n, func(property ast.Node, name string, fields []string) {
+		near := nearest(name, fields)
+		if len(near) < shortest {
+			return
+		}
+		from, to := within(text, property.Location().From, property.Location().To)
+		problems = append(problems, Problem{From: from, To: to, Code: "unknown-field", Message: fmt.Sprintf("unknown field %q", name),
+			Hint: fmt.Sprintf("did you mean %q? If not, declare it in the schema", near)})
+	})
+	return problems
+}
+
+func typeProblem(text string, tree ast.Node, err error) Problem {
 	p := Problem{Code: "type-mismatch", Message: err.Error()}
 	var fe *file.Error
 	if errors.As(err, &fe) {
@@ -156,6 +177,7 @@ func typeProblem(text string, err error) Problem {
 	switch {
 	case strings.HasPrefix(p.Message, "unknown field"):
 		p.Code = "unknown-field"
+		p.Message, p.Hint = unknownField(p.Message, memberAt(tree, fe.From))
 	case strings.Contains(p.Message, "argument"):
 		p.Code = "wrong-arguments"
 	case strings.HasPrefix(p.Message, "cannot redeclare"):
@@ -166,6 +188,21 @@ func typeProblem(text string, err error) Problem {
 		p.Hint = "text becomes a number with int(x) or float(x)"
 	}
 	return p
+}
+
+// unknownField says which field was meant, where the fields are known.
+func unknownField(message string, m *ast.MemberNode) (text, hint string) {
+	if m == nil || m.Node.Nature() == nil || m.Node.Nature().TypeData == nil {
+		return message, ""
+	}
+	name, _ := isConstantText(m.Property)
+	fields := fieldNames(m.Node.Nature())
+	if near := nearest(name, fields); near != "" {
+		hint = fmt.Sprintf("did you mean %q?", near)
+	} else if len(fields) > 0 && len(fields) <= 20 {
+		hint = "known here: " + strings.Join(fields, ", ")
+	}
+	return fmt.Sprintf("unknown field %q", name), hint
 }
 
 // cleanTypes puts our words in place of Go's.

@@ -25,6 +25,7 @@ type Program struct {
 	value    value.Value // when constant
 	slot     document.Slot
 	isPath   bool
+	shape    *Shape
 }
 
 // Compile checks and compiles an expression. A nil Program comes with at least one Problem. The body paths that the expression reads
@@ -37,12 +38,13 @@ func Compile(text string, s *Scope, w Want) (*Program, []Problem) {
 		}
 		return nil, sorted(problems)
 	}
+	shape := shapeOf(tree.Node)
 	r := &rewriter{src: []rune(text), scope: s}
 	n := r.node(tree.Node)
 	if len(r.problems) > 0 {
 		return nil, sorted(r.problems)
 	}
-	p := &Program{text: text, scope: s, want: w}
+	p := &Program{text: text, scope: s, want: w, shape: shape}
 	if x, ok := constantOf(n); ok {
 		v, err := value.FromAny(x)
 		if err != nil {
@@ -83,6 +85,9 @@ func sorted(problems []Problem) []Problem {
 	slices.SortStableFunc(problems, func(a, b Problem) int { return a.From - b.From })
 	return slices.Compact(problems)
 }
+
+// Shape is what is known of the result, from what the scope knows; nil knows nothing.
+func (p *Program) Shape() *Shape { return p.shape }
 
 // Text is the expression as written.
 func (p *Program) Text() string { return p.text }

@@ -18,6 +18,8 @@ type Scope struct {
 	It bool
 	// NoMessage takes away everything that belongs to a message: generate has none to look at.
 	NoMessage bool
+	// Body is what is known of body, Element of the `it` that It makes known; nil knows nothing.
+	Body, Element *Shape
 	// Format says how body reads; with document.Text and document.Bytes a path into it is a problem.
 	Format document.Format
 	// Lookup reads a table of the file; ok is false when the key is missing. What it gives is shared and of the types that value.Value.Box

@@ -98,6 +98,9 @@ func FuzzCompile(f *testing.F) {
 		if (s == nil) != (p != nil) || p != nil && p.Message == "" {
 			t.Fatalf("schema %v, problem %+v", s != nil, p)
 		}
+		if s != nil {
+			s.Shape()
+		}
 		v, err := value.ParseJSON([]byte(body))
 		if s == nil || err != nil {
 			return
