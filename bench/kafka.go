@@ -165,11 +165,11 @@ func (k *kafkaCase) fill(ctx context.Context, in *kafkaInput) error {
 }
 
 // contender makes runs that have a group and topics of their own.
-func (k *kafkaCase) contender(name string, in *kafkaInput, make func(group, from, alerts, others string) program) contender {
+func (k *kafkaCase) contender(name string, in *kafkaInput, start func(group, from, alerts, others string) program) contender {
 	return contender{messages: in.records, program: func(run int) program {
 		id := unique(fmt.Sprintf("%s-%d-%d", name, run, time.Now().UnixMilli()))
 		alerts, others := id+"-alerts", id+"-others"
-		p := make(id, in.topic, alerts, others)
+		p := start(id, in.topic, alerts, others)
 		p.before = func(ctx context.Context) error { return k.create(ctx, alerts, others) }
 		p.arrived = func(ctx context.Context) (rate float64, err error) {
 			err = k.admin(func(a *kadm.Client) error {

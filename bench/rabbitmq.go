@@ -60,10 +60,10 @@ func (r *rabbitCase) channel(f func(*amqp.Channel) error) error {
 }
 
 // contender makes runs that have queues of their own, loaded before each.
-func (r *rabbitCase) contender(name string, messages int, make func(from, to string) program) contender {
+func (r *rabbitCase) contender(name string, messages int, start func(from, to string) program) contender {
 	return contender{messages: messages, program: func(run int) program {
 		from, to := unique(name+strconv.Itoa(run)+"-in"), unique(name+strconv.Itoa(run)+"-out")
-		p := make(from, to)
+		p := start(from, to)
 		p.before = func(ctx context.Context) error {
 			return r.channel(func(ch *amqp.Channel) error { return load(ctx, ch, messages, from, to) })
 		}

@@ -57,6 +57,6 @@ func main() {
 		log.Fatal(err)
 	}
 	if code := state.ExitCode(); code != 0 {
-		log.Fatalf("%s: %v", os.Args[1], state)
+		log.Fatal(state)
 	}
 }
