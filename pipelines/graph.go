@@ -66,6 +66,7 @@ func (l *loader) resolve() {
 		}
 		p.from = kept
 	}
+	l.checkOptional()
 	l.checkCycles()
 }
 

@@ -36,6 +36,7 @@ type part struct {
 	reading  bool // a from was written, whatever became of it
 	onError  *onError
 	letters  bool // named in a then
+	namedIn  int  // the line of the first then that names it
 	readers  int  // how many parts read it
 	erring   []*part
 	optional bool

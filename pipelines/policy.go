@@ -109,6 +109,9 @@ func (l *loader) thenOf(e *onError) {
 		return
 	}
 	target.letters = true
+	if target.namedIn == 0 {
+		target.namedIn = e.Then.Line
+	}
 	e.letters = target
 }
 
