@@ -224,6 +224,7 @@ func (p *pipeline) countAnswers(r *run) (failed int) {
 		}
 		n := countErrors(outs)
 		failed += n
+		p.answered(sink, outs)
 		p.count.sinks[sink].delivered.Add(int64(len(outs) - n))
 		if n > 0 {
 			p.count.sinks[sink].errors.Add(int64(n))

@@ -96,7 +96,12 @@ type item struct {
 	// attempts that failed already; err is the last one's failure.
 	attempts int
 	err      *flow.Error
+	// atOnce: the sink has recovered from what made the item fail; the next attempt needs no pause.
+	atOnce bool
 }
+
+// ready tells that the item's next attempt needs no pause.
+func (i *item) ready() bool { return i.out != nil && (i.err == nil || i.atOnce) }
 
 // place is where a message stands in its lane: the batch, and its place among all that the batch sends.
 type place struct {
@@ -225,16 +230,16 @@ func (q *queue) next() []*item {
 	}
 }
 
-// sendable is how many items from the front can be worked on in one go: a first attempt for a run of messages to one sink, else one.
+// sendable is how many items from the front can be worked on in one go: a run of messages to one sink that need no pause, else one.
 func (q *queue) sendable() int {
 	first := q.items[0]
-	if first.out == nil || first.attempts > 0 {
+	if !first.ready() {
 		return 1
 	}
 	n := 1
 	for n < len(q.items) && n < flow.MaxBatchRecords {
 		it := q.items[n]
-		if it.out == nil || it.sink != first.sink || it.attempts > 0 || it.run.seq > q.lane.passed {
+		if !it.ready() || it.sink != first.sink || it.run.seq > q.lane.passed {
 			break
 		}
 		n++

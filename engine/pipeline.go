@@ -37,6 +37,7 @@ type pipeline struct {
 
 	sinks    []flow.Sink
 	optional []*optionalSink
+	health   []health
 	sources  []*sourceRun
 	releases []func() error
 
@@ -69,8 +70,8 @@ type pipeline struct {
 
 func newPipeline(e *Engine, prog *pipelines.Program) *pipeline {
 	p := &pipeline{
-		prog: prog, engine: e, log: e.opts.Logger.With("pipeline", prog.Name), revision: short(prog.Hash),
-		count: newCounters(prog), budget: newBudget(prog.Limits), draining: make(chan struct{}), ended: make(chan struct{}),
+		prog: prog, engine: e, log: masked(e.opts.Logger, prog.Mask).With("pipeline", prog.Name), revision: short(prog.Hash),
+		health: make([]health, len(prog.Sinks)), count: newCounters(prog), budget: newBudget(prog.Limits), draining: make(chan struct{}), ended: make(chan struct{}),
 		routed: make(chan struct{}), state: Starting, finite: true,
 	}
 	for i := range prog.Sources {
@@ -229,7 +230,6 @@ func (p *pipeline) live() {
 		p.log.Error("close failed", "error", err)
 	}
 	p.end(err)
-	p.log.Info("pipeline ended", "state", p.State(), "balance", p.count.balance())
 }
 
 // startBackground starts what goes on beside the messages; end stops it and waits until it has ended.
@@ -262,7 +262,9 @@ func (p *pipeline) end(err error) {
 	if p.failure != nil {
 		p.state = Failed
 	}
+	state := p.state
 	p.mu.Unlock()
+	p.log.Info("pipeline ended", "state", state, "balance", p.count.balance())
 	close(p.ended)
 }
 
@@ -314,7 +316,7 @@ func (p *pipeline) setPaused(cause *flow.Error) <-chan struct{} {
 		if p.state == Running {
 			p.state = Paused
 		}
-		p.log.Error("pipeline paused: it stops reading, and the message stays at its source until a resume or a restart",
+		p.log.Error("pipeline paused: it stops reading, and the message stays at its source until a restart; name a sink in on_error to let such messages go there",
 			"node", cause.Node, "class", cause.Class.String(), "code", string(cause.Code), "error", cause.Message)
 	}
 	return p.resumed

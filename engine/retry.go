@@ -24,6 +24,7 @@ func (q *queue) work() {
 		}
 		q.putBack(items[1:])
 		it := items[0]
+		hadFailed := it.err != nil
 		end, left := q.lane.p.bring(q.lane, it)
 		if left {
 			q.leave()
@@ -31,7 +32,34 @@ func (q *queue) work() {
 			return
 		}
 		it.run.end(it.rec, end, false)
+		if hadFailed && it.out != nil && it.out.Err == nil {
+			q.tryAtOnce(it.sink)
+		}
 	}
+}
+
+// tryAtOnce lets the messages that failed behind one that its sink has taken now go without a pause of their own: they failed for the
+// same reason, and together they are sent as fast as a first attempt.
+func (q *queue) tryAtOnce(sink int) {
+	q.lane.mu.Lock()
+	defer q.lane.mu.Unlock()
+	for _, it := range q.items {
+		if it.out != nil && it.sink == sink && it.err != nil {
+			it.atOnce = it.mayRetry(q.lane.p)
+		}
+	}
+}
+
+// mayRetry tells whether the policy of the item's sink allows one more attempt after the failure it had.
+func (i *item) mayRetry(p *pipeline) bool {
+	retries := p.prog.Sinks[i.sink].OnError.Retries
+	return i.err.Class == flow.Transient && (i.letter != nil || retries < 0 || i.attempts <= retries)
+}
+
+// failedAgain notes one more failure of a send.
+func (i *item) failedAgain(p *pipeline) {
+	i.attempts++
+	i.err, i.atOnce = p.sinkError(i.sink, i.out.Err), false
 }
 
 // sendRun sends several messages that wait for one sink together, and returns those from the first failure on.
@@ -47,7 +75,7 @@ func (q *queue) sendRun(items []*item) []*item {
 	p.sendAndWait(items[0].sink, outs)
 	for i, it := range items {
 		if it.out.Err != nil {
-			it.attempts, it.err = 1, p.sinkError(it.sink, it.out.Err)
+			it.failedAgain(p)
 			p.count.resent.Add(int64(len(items) - i - countErrors(outs[i:]))) // those behind it
 			return items[i:]
 		}
@@ -109,19 +137,15 @@ func (p *pipeline) advance(l *lane, it *item) (sub *run, end flow.End, ok bool) 
 		sub, ok = p.advanceParked(l, it)
 		return sub, flow.Open, ok
 	}
-	policy := p.prog.Sinks[it.sink].OnError
-	if it.letter != nil {
-		policy.Retries = -1 // a dead letter's transient failures are retried for ever
-	}
 	for {
 		if p.giveUpNow(l) {
 			return nil, flow.Open, false
 		}
 		if it.err != nil {
-			if it.err.Class != flow.Transient || (policy.Retries >= 0 && it.attempts > policy.Retries) {
+			if !it.mayRetry(p) {
 				return p.failed(it), flow.Open, true
 			}
-			if !p.backoff(l, policy, it.attempts) {
+			if !it.atOnce && !p.backoff(l, it.sink, p.prog.Sinks[it.sink].OnError, it.attempts) {
 				return nil, flow.Open, false
 			}
 			p.count.retries.Add(1)
@@ -131,8 +155,7 @@ func (p *pipeline) advance(l *lane, it *item) (sub *run, end flow.End, ok bool) 
 			p.count.sinks[it.sink].delivered.Add(1)
 			return nil, it.goodEnd(), true
 		}
-		it.attempts++
-		it.err = p.sinkError(it.sink, it.out.Err)
+		it.failedAgain(p)
 	}
 }
 
@@ -173,7 +196,7 @@ func (p *pipeline) advanceParked(l *lane, it *item) (sub *run, ok bool) {
 			return nil, false
 		}
 		k.attempts = 0
-	} else if p.giveUpNow(l) || !p.backoff(l, k.policy, k.attempts) {
+	} else if p.giveUpNow(l) || !p.backoff(l, -1, k.policy, k.attempts) {
 		return nil, false
 	}
 	p.count.retries.Add(1)
@@ -209,19 +232,39 @@ func (p *pipeline) await(l *lane, r *run, k *parked) bool {
 }
 
 // backoff waits before attempt n+1: exponential between the policy's bounds, with jitter over the upper half, so that retries of many
-// keys do not march in step. It returns false when the pipeline gives up first.
-func (p *pipeline) backoff(l *lane, policy pipelines.Policy, n int) bool {
+// keys do not march in step. When the sink was failing and works again, the least pause is enough. sink is negative where there is
+// none. It returns false when the pipeline gives up first.
+func (p *pipeline) backoff(l *lane, sink int, policy pipelines.Policy, n int) bool {
+	recovered := p.recovery(sink)
 	d := policy.MinBackoff << min(max(n-1, 0), 20)
 	if d <= 0 || d > policy.MaxBackoff {
 		d = policy.MaxBackoff
 	}
-	if d > 1 {
-		d = d/2 + time.Duration(p.engine.random(int64(d/2)+1))
+	least := p.jittered(min(d, policy.MinBackoff))
+	if !p.sleep(l, least, nil) {
+		return false
+	}
+	return p.sleep(l, p.jittered(d)-least, recovered)
+}
+
+func (p *pipeline) jittered(d time.Duration) time.Duration {
+	if d <= 1 {
+		return d
+	}
+	return d/2 + time.Duration(p.engine.random(int64(d/2)+1))
+}
+
+// sleep waits until d has passed or early is closed. It returns false when the pipeline gives up first.
+func (p *pipeline) sleep(l *lane, d time.Duration, early <-chan struct{}) bool {
+	if d <= 0 {
+		return !p.giveUpNow(l)
 	}
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-t.C:
+		return true
+	case <-early:
 		return true
 	case <-p.hard.Done():
 	case <-l.of.Abandoned():
@@ -240,6 +283,7 @@ func (p *pipeline) sendAndWait(sink int, outs []*flow.Outgoing) {
 	done := make(chan struct{})
 	p.sendTo(sink, outs, func() { close(done) })
 	<-done
+	p.answered(sink, outs)
 	if failed := countErrors(outs); failed > 0 {
 		p.count.sinks[sink].errors.Add(int64(failed))
 	}
@@ -256,7 +300,7 @@ func countErrors(outs []*flow.Outgoing) (n int) {
 
 // sinkError reads a sink's failure; one without a class is taken as passing.
 func (p *pipeline) sinkError(sink int, err error) *flow.Error {
-	return named(flow.AsError(err, flow.Transient, flow.CodeUnavailable), p.prog.Sinks[sink].Name)
+	return p.named(flow.AsError(err, flow.Transient, flow.CodeUnavailable), p.prog.Sinks[sink].Name)
 }
 
 // pause stops the pipeline's reading and waits for a resume. It returns false when there is none: the pipeline drains, its sources

@@ -1,0 +1,70 @@
+package engine
+
+import (
+	"sync"
+	"time"
+
+	"github.com/millstream/millstream/flow"
+)
+
+// health watches one sink: it tells the log when a sink begins to fail and when it works again, and wakes those that wait to try again.
+type health struct {
+	mu        sync.Mutex
+	failing   bool
+	failures  int64 // since it began to fail
+	logged    time.Time
+	recovered chan struct{} // closed when it works again; nil while it works
+}
+
+// repeatWarning is how often a sink that goes on failing is reported.
+const repeatWarning = 30 * time.Second
+
+// answered notes the results of a send.
+func (p *pipeline) answered(sink int, outs []*flow.Outgoing) {
+	var failure error
+	failed := 0
+	for _, o := range outs {
+		if o.Err != nil {
+			failure = o.Err
+			failed++
+		}
+	}
+	if failure != nil && p.hard.Err() != nil {
+		return // the pipeline stops: that is no failure of the sink
+	}
+	h := &p.health[sink]
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if failed < len(outs) && h.failing {
+		h.failing = false
+		close(h.recovered)
+		h.recovered = nil
+		p.log.Info("sink works again", "node", p.prog.Sinks[sink].Name, "failed_sends", h.failures)
+		h.failures = 0
+	}
+	if failure == nil {
+		return
+	}
+	h.failures += int64(failed)
+	if failed == len(outs) && !h.failing {
+		h.failing = true
+		h.recovered = make(chan struct{})
+	}
+	if now := time.Now(); now.Sub(h.logged) > repeatWarning {
+		h.logged = now
+		e := p.sinkError(sink, failure)
+		p.log.Warn("sink failed; what is transient is tried again, the rest goes by on_error", "node", e.Node,
+			"class", e.Class.String(), "code", string(e.Code), "error", e.Message, "failed_sends", h.failures)
+	}
+}
+
+// recovery is closed when a sink that fails now works again; nil when it does not fail.
+func (p *pipeline) recovery(sink int) <-chan struct{} {
+	if sink < 0 {
+		return nil
+	}
+	h := &p.health[sink]
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.recovered
+}
