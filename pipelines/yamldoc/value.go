@@ -1,6 +1,7 @@
 package yamldoc
 
 import (
+	"slices"
 	"strconv"
 
 	"gopkg.in/yaml.v3"
@@ -31,6 +32,8 @@ type Value struct {
 	alias string
 	// merged tells that the value came in by a merge key.
 	merged bool
+	// entered are the entries of a mapping that is not as the file has it; nil where the node says them.
+	entered []Entry
 }
 
 // Entry is one key and its value in a mapping.
@@ -116,6 +119,9 @@ func (v *Value) Path() string {
 func (v *Value) Entries() []Entry {
 	if v.node.Kind != yaml.MappingNode {
 		return nil
+	}
+	if v.entered != nil {
+		return slices.Clone(v.entered)
 	}
 	own := map[string]bool{}
 	for i := 0; i+1 < len(v.node.Content); i += 2 {
