@@ -12,14 +12,14 @@ RACE_FLAGS  ?=
 SEEDS       ?= 10000
 SIM         ?= ^TestSimulation
 FUZZTIME    ?= 10s
-BENCH       ?= .
+BENCH       ?=
 BENCH_PKGS  ?= $(PKGS)
 GOLANGCI    ?= go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 SCRIPTS     := scripts/brokers scripts/broker/*.bash scripts/fuzz .ci/run
 # A broker of this list that is missing fails a test instead of skipping it.
 REQUIRE     ?= rabbitmq,kafka
 
-.PHONY: help build test unit race sim fuzz lint lint-format lint-vet lint-go lint-shell bench brokers-start brokers-stop
+.PHONY: help build test unit race sim fuzz lint lint-format lint-vet lint-go lint-shell bench microbench brokers-start brokers-stop
 
 help:                ## list these commands
 	@sed -n 's/^\([a-z-]*\):[a-z -]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -60,8 +60,11 @@ lint-go:
 lint-shell:
 	@if type -P shellcheck >/dev/null; then shellcheck -x $(SCRIPTS); else echo 'no shellcheck here: the scripts were not checked'; fi
 
-bench:               ## benchmarks that match BENCH
-	go test -run '^$$' -bench '$(BENCH)' -benchmem $(BENCH_PKGS)
+bench:               ## the product beside hand-written loops, as ratios; BENCH="-cases a,c -pairs 9" chooses
+	@! scripts/brokers status >/dev/null 2>&1 || eval "$$(scripts/brokers env)"; go run ./bench $(BENCH)
+
+microbench:          ## the packages' own benchmarks
+	go test -run '^$$' -bench . -benchmem $(BENCH_PKGS)
 
 brokers-start:       ## start RabbitMQ and Kafka and wait until they are ready
 	@scripts/brokers start
