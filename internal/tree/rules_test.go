@@ -45,7 +45,7 @@ var importRules = []importRule{
 	{folder: "engine", may: []string{".", "flow", "internal", "pipelines"}, never: []string{"connectors", "nodes"}},
 	{folder: "connectors", may: append([]string{".", "internal"}, vocabulary...), never: []string{"engine", "nodes"}},
 	{folder: "nodes", may: append([]string{".", "internal"}, vocabulary...), never: []string{"connectors", "engine"}},
-	{folder: "pipelines", may: []string{".", "flow"}, never: []string{"connectors", "engine", "nodes"}},
+	{folder: "pipelines", may: []string{".", "flow", "internal/textfile"}, never: []string{"connectors", "engine", "nodes"}},
 	{folder: "flow", may: []string{"."}},
 	{folder: "internal", may: []string{".", "engine", "flow", "pipelines"}, never: []string{"connectors", "nodes"}},
 }
