@@ -131,6 +131,29 @@ func TestLinesCarryTheirFileAndOffset(t *testing.T) {
 	}
 }
 
+func TestResumeGoesOnBehindALineThatIsTooLong(t *testing.T) {
+	dir := t.TempDir()
+	path := write(t, filepath.Join(dir, "in"), "a\n"+strings.Repeat("x", 300<<10)+"\n")
+	host := connectortest.NewHost(t)
+	host.Bounds.MaxMessage = 100 << 10
+	for _, want := range [][]string{{"a", strings.Repeat("x", 64<<10)}, {}, {"b"}} {
+		s := openSource(t, "path: "+path+"\nresume: true\n", host)
+		in := &connectortest.Intake{Source: s}
+		if err := s.Run(t.Context(), in); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, in.Bodies()); diff != "" {
+			t.Errorf("%.200s", diff)
+		}
+		if len(want) == 0 {
+			write(t, path, content(t, path)+"b\n")
+		}
+	}
+}
+
 func TestANameThatExistsIsNoPattern(t *testing.T) {
 	path := write(t, filepath.Join(t.TempDir(), "a[1].txt"), "x\n")
 	if got := read(t, "path: "+path+"\n", connectortest.DefaultLimits()); len(got) != 1 {

@@ -18,8 +18,8 @@ type Batcher struct {
 	batches sync.Pool
 }
 
-// Cut makes the next batch of the lines in s and takes them out of it; it holds the segment's memory until Settle. When s has no
-// line left that is not empty, it returns nil. arrived is when the bytes were read, in nanoseconds since 1970.
+// Cut makes the next batch of the lines in s and takes them out of it; s.Offset is then where the line behind them begins. The batch
+// holds the segment's memory until Settle. When s has no line left that is not empty, it returns nil. arrived is when the bytes were read, in nanoseconds since 1970.
 func (b *Batcher) Cut(s *Segment, arrived int64) *flow.Batch {
 	most, room := b.Limits.BatchRecords(), b.Limits.BatchBytes()
 	batch := b.take()
@@ -32,6 +32,9 @@ func (b *Batcher) Cut(s *Segment, arrived int64) *flow.Batch {
 		s.Data = s.Data[taken:]
 		s.at += taken
 		s.Offset += int64(taken)
+		if len(s.Data) == 0 {
+			s.Offset += s.Passed
+		}
 	}
 	if len(batch.Records) == 0 {
 		b.batches.Put(batch)

@@ -24,6 +24,8 @@ type Segment struct {
 	Offset int64
 	// TooLong is the length of the one line that Data is the beginning of; 0 when Data is whole lines.
 	TooLong int64
+	// Passed is how many bytes of that line, with its end, stand behind Data in the stream: a line that is over the limit ends there.
+	Passed int64
 
 	chunk *Chunk
 	at    int // where Data starts in the chunk
@@ -54,6 +56,7 @@ type Reader struct {
 	filled int   // where the next read goes
 	offset int64 // of start in the stream
 	err    error // what the stream ended with
+	behind bool  // what stands in the chunk came with a line that was passed over, and may hold whole lines
 }
 
 // NewReader reads from r. limit gives the longest line in bytes, without its end; it is asked as the reading goes.
@@ -67,6 +70,12 @@ func (r *Reader) StartAt(offset int64) { r.offset = offset }
 // Next waits for whole lines and returns what one read brought of them. It blocks as long as the stream does. At the end of the stream
 // it returns io.EOF, and any other error of the stream once the lines before it are out.
 func (r *Reader) Next() (Segment, error) {
+	if r.behind {
+		r.behind = false
+		if end := bytes.LastIndexByte(r.chunk.buf[:r.filled], '\n'); end >= 0 {
+			return r.cut(end + 1), nil
+		}
+	}
 	for {
 		if r.err != nil {
 			return r.last()
@@ -143,7 +152,8 @@ func (r *Reader) last() (Segment, error) {
 	return Segment{}, r.err
 }
 
-// skipLong passes over a line that is over the limit and returns its beginning.
+// skipLong passes over a line that is over the limit and returns its beginning. A line that an error cut off is not whole and is left,
+// as in last.
 func (r *Reader) skipLong() (Segment, error) {
 	head := r.cut(min(r.filled, r.start+headBytes))
 	head.TooLong = int64(len(head.Data))
@@ -153,14 +163,20 @@ func (r *Reader) skipLong() (Segment, error) {
 	for {
 		if end := bytes.IndexByte(rest, '\n'); end >= 0 {
 			head.TooLong += int64(end)
+			head.Passed += int64(end + 1)
 			r.offset += int64(end + 1)
 			r.restart(rest[end+1:])
 			return head, nil
 		}
 		head.TooLong += int64(len(rest))
+		head.Passed += int64(len(rest))
 		r.offset += int64(len(rest))
 		if r.err != nil {
 			r.restart(nil)
+			if !errors.Is(r.err, io.EOF) {
+				head.Release()
+				return Segment{}, r.err
+			}
 			return head, nil
 		}
 		n, err := r.from.Read(room.buf)
@@ -173,5 +189,5 @@ func (r *Reader) restart(rest []byte) {
 	next := r.pool.take(max(r.size, len(rest)+minRead))
 	copy(next.buf, rest)
 	r.chunk.Release()
-	r.chunk, r.start, r.filled = next, 0, len(rest)
+	r.chunk, r.start, r.filled, r.behind = next, 0, len(rest), true
 }
