@@ -152,9 +152,10 @@ func (l *loader) format(c *codec) document.Format {
 // laterCodecs are in the language and not built yet.
 var laterCodecs = []string{"gzip", "zstd", "snappy", "base64", "csv", "avro", "protobuf", "msgpack", "cbor"}
 
+// builder makes the builder of a part. Its findings are its own until taken.
 func (l *loader) builder(v *yamldoc.Value, name string, f document.Format, body *expression.Shape) *config.Builder {
 	b := &config.Builder{
-		Findings: l.findings, Value: v, Name: name, Pipeline: l.prog.Name, Dir: filepath.Dir(l.path),
+		Findings: &diag.List{}, Value: v, Name: name, Pipeline: l.prog.Name, Dir: filepath.Dir(l.path),
 		Scope: expression.Scope{Paths: l.prog.Paths, Vars: l.vars, Format: f, Body: body},
 	}
 	if t := l.tables; t != nil {
@@ -163,14 +164,29 @@ func (l *loader) builder(v *yamldoc.Value, name string, f document.Format, body 
 	return b
 }
 
+// take adds what a builder found, each finding with a place, and tells whether what was built can be used. Of a configuration that was
+// not decoded whole, findings about what it lacks are left out: that was said where it got lost.
+func (l *loader) take(b *config.Builder, whole bool) bool {
+	at := place(b.Value)
+	for _, f := range b.Findings.All() {
+		if f.Path == "" {
+			f = at.Whole(f.Code, f.Message, f.Hint)
+		}
+		if whole || f.Code != diag.MissingKey && (f.Line != at.Line || f.Col != at.Col) {
+			l.findings.Add(f)
+		}
+	}
+	return whole && !b.Findings.HasErrors()
+}
+
 func (l *loader) buildSource(p *part) {
 	if p.source == nil {
 		return
 	}
 	f := l.format(p.codec)
-	before := l.findings.ErrorCount()
-	built := p.source.BuildSource(l.builder(p.settings, p.name, f, nil))
-	if l.findings.ErrorCount() > before {
+	b := l.builder(p.settings, p.name, f, nil)
+	built := p.source.BuildSource(b)
+	if !l.take(b, p.whole) {
 		return
 	}
 	order := l.prog.Order
@@ -191,7 +207,6 @@ func (l *loader) buildNode(p *part, f document.Format) {
 			body = nil
 			continue
 		}
-		before := l.findings.ErrorCount()
 		b := l.builder(s.value, s.name, f, body)
 		cond := b.Expression(s.cond, expression.WantBool)
 		built := s.config.Build(b)
@@ -203,7 +218,7 @@ func (l *loader) buildNode(p *part, f document.Format) {
 		if cond != nil {
 			n.If = cond.Test
 		}
-		if l.findings.ErrorCount() > before {
+		if !l.take(b, s.whole) {
 			continue
 		}
 		s.node = len(l.prog.Nodes)
@@ -220,9 +235,9 @@ func (l *loader) buildSink(p *part, f document.Format) {
 	if p.sink == nil {
 		return
 	}
-	before := l.findings.ErrorCount()
-	built := p.sink.BuildSink(l.builder(p.settings, p.name, f, p.bodyIn))
-	if l.findings.ErrorCount() > before {
+	b := l.builder(p.settings, p.name, f, p.bodyIn)
+	built := p.sink.BuildSink(b)
+	if !l.take(b, p.whole) {
 		return
 	}
 	l.prog.Sinks[p.index] = Sink{

@@ -75,7 +75,7 @@ func (l *loader) sourcePart(name string, v *yamldoc.Value) *part {
 		return p
 	}
 	p.source = t.NewSource()
-	p.settings = l.decodeSettings(connector, options, p.source)
+	p.settings, p.whole = l.decodeSettings(connector, options, p.source)
 	return p
 }
 
@@ -103,7 +103,7 @@ func (l *loader) sinkPart(name string, v *yamldoc.Value) *part {
 		return p
 	}
 	p.sink = t.NewSink()
-	p.settings = l.decodeSettings(connector, options, p.sink)
+	p.settings, p.whole = l.decodeSettings(connector, options, p.sink)
 	return p
 }
 
@@ -192,22 +192,21 @@ func (l *loader) noConnector(v *yamldoc.Value, common []string, side string) {
 	l.findings.Add(at.Whole(diag.MissingKey, "the "+side+" has no connector", "write one of "+strings.Join(names, ", ")))
 }
 
-// decodeSettings decodes a connector's options, with those of the connection that use names.
-func (l *loader) decodeSettings(connector string, options *yamldoc.Value, into any) *yamldoc.Value {
+// decodeSettings decodes a connector's options, with those of the connection that use names, and tells whether all of them are there.
+func (l *loader) decodeSettings(connector string, options *yamldoc.Value, into any) (settings *yamldoc.Value, whole bool) {
 	options = options.OrMapping()
 	if use, ok := options.Lookup("use"); ok {
 		if use.Kind() != yamldoc.KindScalar {
 			l.context.WrongType(use, "the name of a connection")
-			return options
+			return options, false
 		}
 		merged, ok := l.useConnection(connector, use.Scalar(), options.Without(func(k string) bool { return k == "use" }))
 		if !ok {
-			return options
+			return options, false
 		}
 		options = merged
 	}
-	yamldoc.Decode(options, into, l.context)
-	return options
+	return options, yamldoc.Decode(options, into, l.context) && !l.damaged
 }
 
 func (l *loader) useConnection(connector string, name yamldoc.Scalar, own *yamldoc.Value) (*yamldoc.Value, bool) {

@@ -45,6 +45,7 @@ type part struct {
 	settings  *yamldoc.Value // the connector's options, with those of its connection
 	source    config.SourceConfig
 	sink      config.SinkConfig
+	whole     bool // the settings are decoded without a finding
 	codec     *codec
 	schema    *sourceSchema
 	// bodyIn and bodyOut are what is known of the body before and behind it.
@@ -67,6 +68,7 @@ type step struct {
 	value   *yamldoc.Value
 	verb    config.NodeType
 	config  config.NodeConfig
+	whole   bool // config is decoded without a finding
 	cond    config.Expression
 	onError *onError
 	node    int

@@ -55,10 +55,10 @@ func (l *loader) nodePart(name string, v *yamldoc.Value) *part {
 	v = l.withoutStepKeys(v, verb.Name)
 	p.value = v
 	var common nodeCommon
-	cfg := l.decodeVerb(v, verb, &common)
+	cfg, whole := l.decodeVerb(v, verb, &common)
 	p.onError = common.OnError
 	l.nodeFrom(p, v)
-	p.steps = []*step{{name: name, owner: p, value: v, verb: verb, config: cfg}}
+	p.steps = []*step{{name: name, owner: p, value: v, verb: verb, config: cfg, whole: whole}}
 	return p
 }
 
@@ -156,7 +156,8 @@ func (l *loader) decodeStep(owner *part, name string, v *yamldoc.Value) *step {
 		return s
 	}
 	var common stepCommon
-	s.verb, s.config = verb, l.decodeVerb(v, verb, &common)
+	s.verb = verb
+	s.config, s.whole = l.decodeVerb(v, verb, &common)
 	s.cond, s.onError = common.If, common.OnError
 	if common.Name != nil && common.Name.Line > 0 && l.checkName(*common.Name, "a step") {
 		s.name = common.Name.Text
@@ -218,19 +219,20 @@ func (l *loader) verbNames() []string {
 	return names
 }
 
-// decodeVerb decodes v as the common keys and those of the verb together, so that each knows the other's.
-func (l *loader) decodeVerb(v *yamldoc.Value, verb config.NodeType, common any) config.NodeConfig {
-	cfg := verb.New()
+// decodeVerb decodes v as the common keys and those of the verb together, so that each knows the other's, and tells whether all of them
+// are there.
+func (l *loader) decodeVerb(v *yamldoc.Value, verb config.NodeType, common any) (cfg config.NodeConfig, whole bool) {
+	cfg = verb.New()
 	c, k := reflect.ValueOf(common).Elem(), reflect.ValueOf(cfg).Elem()
 	both := reflect.New(reflect.StructOf([]reflect.StructField{
 		{Name: "Common", Type: c.Type(), Tag: `yaml:",inline"`},
 		{Name: "Verb", Type: k.Type(), Tag: `yaml:",inline"`},
 	}))
 	both.Elem().Field(1).Set(k)
-	yamldoc.Decode(v, both.Interface(), l.context)
+	whole = yamldoc.Decode(v, both.Interface(), l.context) && !l.damaged
 	c.Set(both.Elem().Field(0))
 	k.Set(both.Elem().Field(1))
-	return cfg
+	return cfg, whole
 }
 
 func keyOf(v *yamldoc.Value, name string) yamldoc.Scalar {

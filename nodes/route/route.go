@@ -151,7 +151,7 @@ func (cs *Cases) UnmarshalYAMLDoc(v *yamldoc.Value, c *yamldoc.Context) {
 		return
 	}
 	entries := v.Entries()
-	if len(entries) == 0 {
+	if len(entries) == 0 && !v.Partial() {
 		v.Finding(c.Findings, diag.MissingKey, "the route has no cases", "write name: expression, one case a line")
 		return
 	}

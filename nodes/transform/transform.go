@@ -46,7 +46,7 @@ func (ls *Lines) UnmarshalYAMLDoc(v *yamldoc.Value, c *yamldoc.Context) {
 		return
 	}
 	entries := v.Entries()
-	if len(entries) == 0 {
+	if len(entries) == 0 && !v.Partial() {
 		v.Finding(c.Findings, diag.MissingKey, "the transform is empty", "write body.field: expression, one a line, or leave the step out")
 		return
 	}

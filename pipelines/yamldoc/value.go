@@ -58,6 +58,16 @@ func (v *Value) Kind() Kind {
 // Broken tells that the value has a finding from parsing, so that no other is due.
 func (v *Value) Broken() bool { return v.doc.broken[v.node] }
 
+// Partial tells that a mapping has pairs with a finding from parsing, which Entries leaves out.
+func (v *Value) Partial() bool {
+	for i := 0; v.node.Kind == yaml.MappingNode && i+1 < len(v.node.Content); i += 2 {
+		if v.doc.broken[v.node.Content[i]] {
+			return true
+		}
+	}
+	return false
+}
+
 // Doc is the document the value is in.
 func (v *Value) Doc() *Doc { return v.doc }
 
