@@ -46,7 +46,7 @@ func (w *worker) fail(node int, m *flow.Message, err error, depth int) {
 		at.next = n.Ports[0]
 	}
 	if e.Class == flow.Transient && w.mayRetry(at) {
-		w.park(at, m, named(e, n.Name), false)
+		w.park(at, m, w.p.named(e, n.Name), false)
 		return
 	}
 	w.settleFailure(at, m, e, depth)
@@ -75,18 +75,19 @@ func (w *worker) attemptsAt(t parkedTarget) int {
 	return 0
 }
 
-func named(e *flow.Error, node string) *flow.Error {
+// named says where an error happened, and hides the secrets that others wrote into it.
+func (p *pipeline) named(e *flow.Error, node string) *flow.Error {
 	if e.Node != "" {
 		return e
 	}
 	c := *e
-	c.Node = node
+	c.Node, c.Message = node, p.prog.Mask(c.Message)
 	return &c
 }
 
 // settleFailure does what then says with a message that failed for good.
 func (w *worker) settleFailure(at failurePoint, m *flow.Message, e *flow.Error, depth int) {
-	e = named(e, at.name)
+	e = w.p.named(e, at.name)
 	if at.letter != nil {
 		// A dead letter that its sink refuses must not get lost: it waits for somebody.
 		at.policy.Then = pipelines.ThenPause

@@ -65,9 +65,12 @@ func Compile(path string, src []byte, opts Options) (*Program, *diag.List) {
 	}
 	l.damaged = findings.HasErrors()
 	prog := l.program(doc.Root())
+	mask := newMask(l.context.Secrets())
+	findings.Rewrite(mask.text)
 	if findings.HasErrors() {
 		return nil, findings
 	}
+	prog.mask = mask
 	return prog, findings
 }
 

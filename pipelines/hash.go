@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/millstream/millstream/pipelines/config"
 	"github.com/millstream/millstream/pipelines/diag"
 	"github.com/millstream/millstream/pipelines/yamldoc"
 )
@@ -149,6 +150,8 @@ func (h *hasher) constant(x any) {
 			h.constant(item)
 		}
 		put(h, "]")
+	case config.Secret:
+		put(h, "secret", x.Reveal())
 	default:
 		put(h, fmt.Sprintf("%T", x), fmt.Sprint(x))
 	}

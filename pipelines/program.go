@@ -18,6 +18,7 @@ type Program struct {
 	// Path is the file it came from.
 	Path string
 	name yamldoc.Scalar
+	mask *mask
 	// Hash is equal for two programs exactly when running one is running the other: it covers everything after interpolation but notes,
 	// descriptions, comments, layout and tests.
 	Hash string
@@ -35,6 +36,9 @@ type Program struct {
 	// when ctx has ended.
 	Background []func(ctx context.Context, log *slog.Logger)
 }
+
+// Mask puts *** in place of every secret of the file that stands in a text: for whatever is shown that others wrote, such as errors.
+func (p *Program) Mask(text string) string { return p.mask.text(text) }
 
 // Finding makes a finding about the pipeline as a whole; it points at the name.
 func (p *Program) Finding(code diag.Code, message, hint string) diag.Finding {

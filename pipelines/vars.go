@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/millstream/millstream/flow/value"
+	"github.com/millstream/millstream/pipelines/config"
 	"github.com/millstream/millstream/pipelines/diag"
 	"github.com/millstream/millstream/pipelines/yamldoc"
 )
@@ -33,12 +34,22 @@ func (l *loader) loadVars() {
 			l.opts.VarSeen(name)
 			fallthrough
 		case ok:
-			l.vars[name] = literalText(text)
+			l.override(name, text)
 		case l.opts.VarSeen == nil:
 			l.findings.Add(diag.Finding{Path: l.path, Line: 1, Col: 1, Code: diag.UnknownName,
 				Message: fmt.Sprintf("--set names %q, which is not under vars", name), Hint: didYouMean(name, keysOf(l.vars))})
 		}
 	}
+}
+
+// override takes a constant from --set. What the file makes a secret stays one.
+func (l *loader) override(name, text string) {
+	if _, secret := l.vars[name].(config.Secret); secret {
+		l.context.KeepSecret(text)
+		l.vars[name] = config.NewSecret(text)
+		return
+	}
+	l.vars[name] = literalText(text)
 }
 
 func (l *loader) constant(v *yamldoc.Value) (any, bool) {
@@ -69,9 +80,7 @@ func (l *loader) constant(v *yamldoc.Value) (any, bool) {
 		return nil, false
 	}
 	if text.Tainted {
-		v.Finding(l.findings, diag.VariableNotAllowed, "a secret cannot be a constant: expressions could show it",
-			"write the variable where the secret is used, in the connector's own field")
-		return nil, false
+		return config.NewSecret(text.Scalar.Text), true
 	}
 	if v.Style() == yamldoc.StylePlain {
 		return literalText(text.Scalar.Text), true

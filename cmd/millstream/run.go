@@ -55,6 +55,8 @@ func runCommand(s *streams) *cobra.Command {
 }
 
 func (s *streams) run(paths []string, f *runFlags) error {
+	hidden := &maskWriter{to: s.err}
+	s.err = hidden
 	log, err := logger(s.err, f.logFormat, f.logLevel)
 	if err != nil {
 		return failWith(exitInvalid, err)
@@ -65,6 +67,9 @@ func (s *streams) run(paths []string, f *runFlags) error {
 	}
 	if err := s.complain(findings); err != nil {
 		return err
+	}
+	for _, p := range programs {
+		hidden.masks = append(hidden.masks, p.Mask)
 	}
 	slog.SetDefault(log)
 	e := engine.New(engine.Options{

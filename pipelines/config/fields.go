@@ -49,6 +49,9 @@ func (s *Secret) UnmarshalText(b []byte) error {
 	return nil
 }
 
+// SecretField implements yamldoc.SecretField.
+func (s Secret) SecretField() {}
+
 // Reveal gives the text, for the one place that needs it.
 func (s Secret) Reveal() string { return s.text }
 

@@ -91,6 +91,7 @@ const (
 	BadPattern                Code = "bad-pattern"
 	DynamicPattern            Code = "dynamic-pattern"
 	LoopsTooDeep              Code = "loops-too-deep"
+	SecretShown               Code = "secret-shown"
 	AlwaysFails               Code = "always-fails"
 	ConstantCondition         Code = "constant-condition"
 	NotBool                   Code = "not-bool"
@@ -198,6 +199,7 @@ var codes = []CodeDoc{
 	{BadPattern, "a regular expression that cannot be read"},
 	{DynamicPattern, "a regular expression that is made by the message"},
 	{LoopsTooDeep, "predicates inside predicates inside predicates"},
+	{SecretShown, "a secret in an expression that would show it"},
 	{AlwaysFails, "an expression that fails whatever the message is"},
 	{ConstantCondition, "a condition that is the same for every message"},
 	{NotBool, "a condition that is neither true nor false"},

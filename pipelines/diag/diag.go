@@ -95,6 +95,14 @@ func (l *List) Merge(other *List) {
 	}
 }
 
+// Rewrite puts what f gives in place of every text of the findings.
+func (l *List) Rewrite(f func(text string) string) {
+	for i := range l.findings {
+		x := &l.findings[i]
+		x.Message, x.Hint, x.Note = f(x.Message), f(x.Hint), f(x.Note)
+	}
+}
+
 // All returns the findings sorted by path, line, column, severity, code and message.
 func (l *List) All() []Finding {
 	sorted := slices.Clone(l.findings)

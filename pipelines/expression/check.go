@@ -37,6 +37,9 @@ func parse(text string, s *Scope, w Want) (*parser.Tree, []Problem) {
 	bindIt(&tree.Node, false)
 	scan := newScanner(text, s, w)
 	scan.visit(tree.Node, true)
+	if holdsSecret(s.Vars) {
+		scan.secrets(tree.Node, s.Header)
+	}
 	if len(scan.problems) > 0 {
 		return nil, scan.problems
 	}
@@ -97,6 +100,9 @@ func varType(x any) types.Type {
 			t[k] = varType(v)
 		}
 		return t
+	}
+	if isSecret(x) {
+		return types.String
 	}
 	if x == nil {
 		return types.Any

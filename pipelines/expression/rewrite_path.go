@@ -92,7 +92,7 @@ func (w *rewriter) access(n *ast.MemberNode, lenient bool) ast.Node {
 			case "source":
 				return w.invoke(n, "@source", constant(name))
 			case "vars":
-				return constant(plainOr(w.scope.Vars[name]))
+				return constant(plainOr(revealed(w.scope.Vars[name])))
 			}
 		}
 	}

@@ -10,8 +10,11 @@ import (
 type Scope struct {
 	// Paths collects the body paths of the whole pipeline. All Compile calls of a pipeline share one.
 	Paths *document.Paths
-	// Vars are the constants of the file: vars.x is folded when the expression is compiled.
+	// Vars are the constants of the file: vars.x is folded when the expression is compiled. They are of the types that value.Value.Box gives,
+	// or a Secret.
 	Vars map[string]any
+	// Header says that the place is a header of a sink, where secrets may stand.
+	Header bool
 	// Counter makes `n` known: the running number of generate, from 0.
 	Counter bool
 	// It makes `it` known outside a predicate: the element that a write to list[*] is about.

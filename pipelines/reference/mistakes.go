@@ -121,6 +121,7 @@ func expressionMistakes() []Mistake {
 		{Code: diag.BadPattern, File: filter(`body.a matches "("`)},
 		{Code: diag.DynamicPattern, File: filter("body.a matches body.b")},
 		{Code: diag.LoopsTooDeep, File: filter("any(body.a, any(it, any(it, it > 1)))")},
+		{Code: diag.SecretShown, Story: "A transform that writes a constant made of a secret variable or of ${file:…} into the body. It may stand in hmac(text, vars.key)."},
 		{Code: diag.AlwaysFails, File: step("transform:\n      body.a: 1 / 0")},
 		{Code: diag.ConstantCondition, File: filter("1 > 0")},
 		{Code: diag.NotBool, File: filter("upper(body.a)")},

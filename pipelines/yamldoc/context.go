@@ -2,6 +2,7 @@ package yamldoc
 
 import (
 	"fmt"
+	"net/url"
 	"strings"
 
 	"github.com/millstream/millstream/pipelines/diag"
@@ -53,8 +54,30 @@ func (c *Context) Enter(v *Value, keys ...string) (leave func()) {
 	return func() { c.levels = c.levels[:len(c.levels)-1] }
 }
 
-// Secrets returns every text that came from a secret variable or file so far, for masking.
+// Secrets returns every text that came from a secret variable or file, or stands in a secret field, so far, for masking. Of a URL the
+// password is one of its own.
 func (c *Context) Secrets() []string { return c.secrets }
+
+// KeepSecret adds a text to Secrets.
+func (c *Context) KeepSecret(text string) {
+	c.keepSecret(text)
+	if u, err := url.Parse(text); err == nil && u.User != nil {
+		if password, ok := u.User.Password(); ok {
+			c.keepSecret(password)
+			c.keepSecret(url.QueryEscape(password))
+			c.keepSecret(url.PathEscape(password))
+		}
+	}
+}
+
+func (c *Context) keepSecret(text string) {
+	if text != "" && !contains(c.secrets, text) {
+		c.secrets = append(c.secrets, text)
+	}
+}
+
+// SecretField is implemented by TextUnmarshalers whose text must not be shown.
+type SecretField interface{ SecretField() }
 
 // UnknownKey adds the finding for a key that its mapping does not know. It says where the key belongs when a mapping
 // further out knows it, else which of the known keys may be meant. The returned suggestion is that key, or "".

@@ -59,6 +59,9 @@ func (c *Context) decodeText(v *Value, into encoding.TextUnmarshaler, f field) {
 	if !ok {
 		return
 	}
+	if _, secret := into.(SecretField); secret {
+		c.KeepSecret(text.Text)
+	}
 	if err := into.UnmarshalText([]byte(text.Text)); err != nil {
 		c.badValue(v, &text, err)
 	}

@@ -211,9 +211,7 @@ func (r *replacer) file(path string, runes int) (string, *diag.Finding) {
 
 func (r *replacer) taint(value string) {
 	r.tainted = true
-	if value != "" && !contains(r.context.secrets, value) {
-		r.context.secrets = append(r.context.secrets, value)
-	}
+	r.context.KeepSecret(value)
 }
 
 // onlyVariable tells whether a text is one ${…} and nothing else.
