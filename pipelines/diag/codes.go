@@ -88,6 +88,7 @@ const (
 	MisplacedKeep             Code = "misplaced-keep"
 	PathIntoText              Code = "path-into-text"
 	DashInName                Code = "dash-in-name"
+	BareText                  Code = "bare-text"
 	BadPattern                Code = "bad-pattern"
 	DynamicPattern            Code = "dynamic-pattern"
 	LoopsTooDeep              Code = "loops-too-deep"
@@ -196,6 +197,7 @@ var codes = []CodeDoc{
 	{MisplacedKeep, "keep anywhere but as the value of a line of transform"},
 	{PathIntoText, "a path into a body that is text or bytes"},
 	{DashInName, "a name with a dash, which reads as a subtraction: meta.user-id"},
+	{BareText, "a word, a date or a time of day without quotes of its own, where a text was meant"},
 	{BadPattern, "a regular expression that cannot be read"},
 	{DynamicPattern, "a regular expression that is made by the message"},
 	{LoopsTooDeep, "predicates inside predicates inside predicates"},

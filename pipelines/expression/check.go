@@ -36,7 +36,7 @@ func parse(text string, s *Scope, w Want) (*parser.Tree, []Problem) {
 	}
 	bindIt(&tree.Node, false)
 	scan := newScanner(text, s, w)
-	scan.visit(tree.Node, true)
+	scan.whole(tree.Node)
 	if holdsSecret(s.Vars) {
 		scan.secrets(tree.Node, s.Header)
 	}

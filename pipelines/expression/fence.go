@@ -59,7 +59,9 @@ func (f *fencer) run() {
 			f.skipBlock()
 			continue
 		case isWord(r):
-			f.word()
+			if !f.moment() {
+				f.word()
+			}
 		default:
 			f.symbol(r)
 		}

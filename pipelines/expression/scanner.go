@@ -52,8 +52,8 @@ func (v *scanner) visit(n ast.Node, tail bool) {
 		return
 	case *ast.ConditionalNode:
 		v.visit(n.Cond, false)
-		v.visit(n.Exp1, tail)
-		v.visit(n.Exp2, tail)
+		v.operand(n.Exp1, tail)
+		v.operand(n.Exp2, tail)
 		return
 	case *ast.BinaryNode:
 		v.binary(n, tail)
@@ -141,7 +141,8 @@ func (v *scanner) unknown(n *ast.IdentifierNode, code, what string, names []stri
 func (v *scanner) marker(n *ast.IdentifierNode, tail bool) {
 	switch {
 	case v.want != WantAssign:
-		v.add(n, "misplaced-"+n.Value, n.Value+" is a value of transform only", "")
+		v.add(n, "misplaced-"+n.Value, n.Value+" stands only as the value of a path of transform, not inside a map or list or elsewhere",
+			"write it in a line of its own, such as body.field: "+n.Value)
 	case !tail:
 		v.add(n, "misplaced-"+n.Value, n.Value+" stands alone, or where an if, ?: or ?? ends", "body.x > 1 ? body.x : "+n.Value)
 	}
@@ -286,7 +287,11 @@ func (v *scanner) binary(n *ast.BinaryNode, tail bool) {
 		v.pattern(n.Right)
 	case "??":
 		v.visit(n.Left, false)
-		v.visit(n.Right, tail)
+		v.operand(n.Right, tail)
+		return
+	case "==", "!=", "<", ">", "<=", ">=", "in", "contains", "startsWith", "endsWith":
+		v.operand(n.Left, false)
+		v.operand(n.Right, false)
 		return
 	}
 	v.visit(n.Left, false)

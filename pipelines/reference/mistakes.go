@@ -118,6 +118,7 @@ func expressionMistakes() []Mistake {
 		{Code: diag.MisplacedKeep, File: filter("(body.a ?? keep) == 1")},
 		{Code: diag.PathIntoText, File: "name: example\nfrom: { stdin: {}, decode: text }\nsteps:\n  - filter: body.a > 1\nto: { stdout: {} }\n"},
 		{Code: diag.DashInName, File: filter(`meta.user-id == "a"`)},
+		{Code: diag.BareText, File: filter("body.tier == gold")},
 		{Code: diag.BadPattern, File: filter(`body.a matches "("`)},
 		{Code: diag.DynamicPattern, File: filter("body.a matches body.b")},
 		{Code: diag.LoopsTooDeep, File: filter("any(body.a, any(it, any(it, it > 1)))")},
