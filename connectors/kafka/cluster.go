@@ -121,14 +121,32 @@ func (c *cluster) checkOpen(ctx context.Context, client *kgo.Client, topics []st
 	}
 }
 
-func (c *cluster) checkTopics(ctx context.Context, client *kgo.Client, topics []string) error {
+// measure counts the brokers and the partitions of the topics; what cannot be told counts as one.
+func (c *cluster) measure(ctx context.Context, client *kgo.Client, topics []string) (brokers, partitions int) {
+	ctx, cancel := context.WithTimeout(ctx, openTimeout)
+	defer cancel()
+	resp, err := metadataOf(topics).RequestWith(ctx, client)
+	if err != nil {
+		return 1, 1
+	}
+	for i := range resp.Topics {
+		partitions += len(resp.Topics[i].Partitions)
+	}
+	return max(1, len(resp.Brokers)), max(1, partitions)
+}
+
+func metadataOf(topics []string) *kmsg.MetadataRequest {
 	req := kmsg.NewPtrMetadataRequest()
 	for _, topic := range topics {
 		t := kmsg.NewMetadataRequestTopic()
 		t.Topic = kmsg.StringPtr(topic)
 		req.Topics = append(req.Topics, t)
 	}
-	resp, err := req.RequestWith(ctx, client)
+	return req
+}
+
+func (c *cluster) checkTopics(ctx context.Context, client *kgo.Client, topics []string) error {
+	resp, err := metadataOf(topics).RequestWith(ctx, client)
 	if err != nil {
 		return c.openError(err)
 	}

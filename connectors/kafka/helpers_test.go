@@ -179,6 +179,8 @@ type intake struct {
 	pushed  chan struct{}
 	// block makes Push of that lane wait for its context.
 	block string
+	// gate, unless nil, makes each Push wait until it is closed.
+	gate chan struct{}
 }
 
 func newIntake() *intake { return &intake{pushed: make(chan struct{}, 1<<16)} }
@@ -186,6 +188,12 @@ func newIntake() *intake { return &intake{pushed: make(chan struct{}, 1<<16)} }
 func (i *intake) Push(ctx context.Context, b *flow.Batch) error {
 	if i.block != "" && b.Lane.Name == i.block {
 		<-ctx.Done()
+	}
+	if i.gate != nil {
+		select {
+		case <-i.gate:
+		case <-ctx.Done():
+		}
 	}
 	if err := ctx.Err(); err != nil {
 		return err

@@ -2,11 +2,14 @@ package kafka
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/millstream/millstream/connectors/connectortest"
@@ -170,4 +173,140 @@ func TestUncommittedRecordsStayWithinInFlight(t *testing.T) {
 	}
 	run.end(t)
 	run.close(t)
+}
+
+func TestOffsetsThatGoBackAreCommitted(t *testing.T) {
+	host := connectortest.NewHost(t)
+	s := newSource(host, cluster{}, Source{})
+	s.reading = t.Context()
+	p := newPartition(s, "in", 0)
+	pass := func(offset int64) (at int64, ok bool) {
+		p.take([]*kgo.Record{{Topic: "in", Offset: offset}})
+		f := p.cut()
+		if err := p.exposure.take(t.Context(), 1); err != nil {
+			t.Fatal(err)
+		}
+		f.batch.Records[0].Finish(flow.Delivered)
+		p.settle(f)
+		upTo, ok := p.uncommitted()
+		p.wasCommitted(upTo)
+		return upTo.at.Offset, ok
+	}
+	// The topic is made anew after the second record; the fourth record has the offset that is committed.
+	for _, offset := range []int64{7, 8, 7, 8, 0} {
+		if at, ok := pass(offset); !ok || at != offset+1 {
+			t.Errorf("behind offset %d: commit %v of %d", offset, ok, at)
+		}
+	}
+	if _, ok := p.uncommitted(); ok {
+		t.Error("there is something to commit twice")
+	}
+	if p.exposure.n != 0 {
+		t.Errorf("%d records count as not committed", p.exposure.n)
+	}
+}
+
+func TestWhatIsReadAheadStaysWithinInFlightBytes(t *testing.T) {
+	for _, test := range []struct {
+		limit               int64
+		brokers, partitions int
+	}{
+		{32 << 20, 1, 1}, {32 << 20, 3, 12}, {32 << 20, 6, 200}, {1 << 20, 1, 6}, {1 << 30, 3, 50},
+	} {
+		host := connectortest.NewHost(t)
+		host.Bounds.InFlightBytes = test.limit
+		s := newSource(host, cluster{}, Source{})
+		s.brokers, s.partitionsAll = test.brokers, test.partitions
+		s.assignedNow.Store(int32(test.partitions))
+		whole, partition := s.fetchSizes()
+		ahead := int64(test.brokers)*int64(whole) + int64(test.partitions)*(s.queueShare()+int64(partition))
+		if ahead > test.limit {
+			t.Errorf("%+v: %d bytes are read ahead", test, ahead)
+		}
+		if whole < minFetch || partition > whole || s.queueShare() < 1 {
+			t.Errorf("%+v: fetches of %d and %d bytes, queues of %d", test, whole, partition, s.queueShare())
+		}
+	}
+}
+
+func TestManyPartitionsTogetherQueueNoMoreThanInFlightBytes(t *testing.T) {
+	const partitions = 32
+	_, brokers := fakeCluster(t, partitions, "in")
+	var rs []*kgo.Record
+	for i := range 1600 {
+		rs = append(rs, &kgo.Record{Topic: "in", Partition: int32(i % partitions), Value: bytes.Repeat([]byte("x"), 10_000)})
+	}
+	client := plainClient(t, brokers, kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerBatchMaxBytes(16<<10),
+		kgo.ProducerBatchCompression(kgo.NoCompression()))
+	if err := client.ProduceSync(t.Context(), rs...).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	host := connectortest.NewHost(t)
+	host.Bounds.InFlightBytes = 4 << 20
+	in := newIntake()
+	in.gate = make(chan struct{})
+	s, ok := mustSource(t, host, fmt.Sprintf("{brokers: [%q], topics: [in], group: g}", brokers)).(*source)
+	if !ok || s.partitionsAll != partitions || s.brokers != 1 {
+		t.Fatalf("%d partitions of %d brokers", s.partitionsAll, s.brokers)
+	}
+	run := start(t, s, in)
+	queued := int64(0)
+	late := time.Now().Add(patience)
+	for paused := 0; paused < partitions; time.Sleep(time.Millisecond) {
+		queued, paused = 0, 0
+		for _, p := range s.all() {
+			p.mu.Lock()
+			queued += p.bytes
+			if p.paused {
+				paused++
+			}
+			p.mu.Unlock()
+		}
+		if time.Now().After(late) {
+			t.Fatalf("%d partitions are paused, with %d bytes queued", paused, queued)
+		}
+	}
+	if queued > host.Bounds.InFlightBytes/2 {
+		t.Errorf("%d bytes are queued", queued)
+	}
+	close(in.gate)
+	for left := len(rs); left > 0; {
+		in.waitFor(t, 1)
+		for _, b := range in.take() {
+			left -= len(b.Records)
+			settle(s, []*flow.Batch{b}, delivered)
+		}
+	}
+	run.end(t)
+	run.close(t)
+}
+
+func TestEachPipelineHasAProducerOfItsOwn(t *testing.T) {
+	_, brokers := fakeCluster(t, 1, "out")
+	host := connectortest.NewHost(t)
+	text := fmt.Sprintf("{brokers: [%q], topic: out}", brokers)
+	mustOpen := func() flow.Sink {
+		s, _, err := openSink(t, host, text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	a, next := mustOpen(), mustOpen()
+	if n := host.Shared(); n != 1 {
+		t.Errorf("two revisions of a pipeline have %d producers", n)
+	}
+	host.PipelineName = "other"
+	b := mustOpen()
+	if n := host.Shared(); n != 2 {
+		t.Errorf("two pipelines have %d producers", n)
+	}
+	for _, s := range []flow.Sink{a, next, b} {
+		if err := s.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
+	}
+	if n := host.Shared(); n != 0 {
+		t.Errorf("%d producers are left", n)
+	}
 }

@@ -27,7 +27,8 @@ type partition struct {
 
 	mu     sync.Mutex
 	queue  []*kgo.Record // fetched, not pushed
-	bytes  int64         // of the queue
+	bytes  int64         // of the queue, and of the batch that waits for the engine
+	inHand int64         // of that batch
 	paused bool
 	wake   chan struct{} // one slot
 	// flying are the batches that were pushed and are not behind the prefix yet, in the order of the partition.
@@ -36,9 +37,9 @@ type partition struct {
 	quiet  chan struct{} // closed when open is 0; nil when nobody waits
 	// blocked: a record came back unsettled, and the prefix stays before it for the rest of the assignment.
 	blocked bool
-	// next is what to commit, committed what is; offset 0 of next is nothing to commit yet.
-	next, committed kgo.EpochOffset
-	// passed and given count records: those behind the prefix, and of them those that were taken off the exposure.
+	// next is what to commit.
+	next kgo.EpochOffset
+	// passed and given count records: those behind the prefix, and of them those that are committed, which the exposure counts no more.
 	passed, given int
 	exposure      *exposure
 }
@@ -69,7 +70,7 @@ func (p *partition) take(records []*kgo.Record) (full bool) {
 	for _, r := range records {
 		p.bytes += size(r)
 	}
-	full = !p.paused && (len(p.queue) >= p.source.highRecords || p.bytes >= p.source.highBytes)
+	full = !p.paused && (len(p.queue) >= p.source.highRecords || p.bytes >= p.source.queueShare())
 	p.paused = p.paused || full
 	p.mu.Unlock()
 	p.signal()
@@ -89,10 +90,7 @@ func (p *partition) signal() {
 func (p *partition) push(in flow.Intake) {
 	defer close(p.ended)
 	for {
-		f, resume := p.cut()
-		if resume {
-			p.source.client.ResumeFetchPartitions(map[string][]int32{p.topic: {p.number}})
-		}
+		f := p.cut()
 		if f == nil {
 			select {
 			case <-p.wake:
@@ -107,6 +105,9 @@ func (p *partition) push(in flow.Intake) {
 				p.source.refused(err)
 			}
 			return
+		}
+		if p.handedOver() {
+			p.source.client.ResumeFetchPartitions(map[string][]int32{p.topic: {p.number}})
 		}
 	}
 }
@@ -124,23 +125,23 @@ func (p *partition) hand(in flow.Intake, f *flight) error {
 	return nil
 }
 
-// cut takes the next batch off the queue; nil when there is none. resume tells that the partition was paused and has room again.
-func (p *partition) cut() (f *flight, resume bool) {
+// cut takes the next batch off the queue; nil when there is none.
+func (p *partition) cut() *flight {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.ctx.Err() != nil || len(p.queue) == 0 {
-		return nil, false
+		return nil
 	}
-	n, bytes, most := 0, int64(0), min(p.source.batchRecords, p.source.share())
+	n, bytes, most, room := 0, int64(0), min(p.source.batchRecords, p.source.share()), min(p.source.batchBytes, p.source.queueShare())
 	for n < len(p.queue) && n < most {
 		b := size(p.queue[n])
-		if n > 0 && bytes+b > p.source.batchBytes {
+		if n > 0 && bytes+b > room {
 			break
 		}
 		bytes += b
 		n++
 	}
-	f = p.source.newFlight(n)
+	f := p.source.newFlight(n)
 	f.partition = p
 	f.batch.Lane, f.batch.Arrived = p.lane, time.Now().UnixNano()
 	fillBatch(f.batch.Records, p.queue[:n])
@@ -151,13 +152,21 @@ func (p *partition) cut() (f *flight, resume bool) {
 	if p.queue = p.queue[n:]; len(p.queue) == 0 {
 		p.queue = nil
 	}
-	p.bytes -= bytes
+	p.inHand = bytes
 	p.flying = append(p.flying, f)
 	p.open++
-	if p.paused && len(p.queue) < p.source.highRecords/2 && p.bytes < p.source.highBytes/2 {
-		p.paused, resume = false, true
-	}
-	return f, resume
+	return f
+}
+
+// handedOver notes that the engine has the batch of the last cut. It reports whether the partition was paused and has room again.
+func (p *partition) handedOver() (resume bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.bytes -= p.inHand
+	p.inHand = 0
+	resume = p.paused && len(p.queue) < p.source.highRecords/2 && p.bytes <= p.source.queueShare()/2
+	p.paused = p.paused && !resume
+	return resume
 }
 
 // takeBack forgets the last batch, which was not taken.
@@ -234,17 +243,17 @@ type reached struct {
 	passed int
 }
 
-// uncommitted is what to commit; ok is false when nothing has changed since the last commit.
+// uncommitted is what to commit; ok is false when no record has been passed since the last commit. The offset does not tell: it goes
+// back when the topic was made anew or cut.
 func (p *partition) uncommitted() (upTo reached, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return reached{p.next, p.passed}, p.next.Offset > p.committed.Offset
+	return reached{p.next, p.passed}, p.passed != p.given
 }
 
 // wasCommitted notes that a commit has succeeded.
 func (p *partition) wasCommitted(upTo reached) {
 	p.mu.Lock()
-	p.committed = upTo.at
 	n := upTo.passed - p.given
 	p.given = upTo.passed
 	p.mu.Unlock()

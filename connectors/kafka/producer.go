@@ -25,7 +25,8 @@ const (
 	batchOverhead = 128
 )
 
-// producer is the client behind all sinks with equal settings.
+// producer is the client behind all sinks of a pipeline with equal settings, and behind those of its next revision. Pipelines do not
+// share one: what a topic that cannot be written fills up of its buffer would hold up the others.
 type producer struct {
 	client *kgo.Client
 	opts   []kgo.Opt
@@ -37,7 +38,7 @@ type producer struct {
 }
 
 func (c *cluster) producer(host flow.Host, compression string) (*producer, func() error, error) {
-	key := strings.Join([]string{"kafka", compression, fmt.Sprint(host.Limits().MaxMessage), c.identity()}, "\x00")
+	key := strings.Join([]string{"kafka", host.Pipeline(), compression, fmt.Sprint(host.Limits().MaxMessage), c.identity()}, "\x00")
 	shared, release, err := host.Share(key, func() (io.Closer, error) { return c.newProducer(host, compression) })
 	if err != nil {
 		return nil, nil, err

@@ -27,8 +27,10 @@ type source struct {
 	cfg     Source
 
 	batchRecords, highRecords int
-	batchBytes, highBytes     int64
-	flights                   sync.Pool
+	batchBytes                int64
+	// brokers and partitionsAll are how many the cluster and the topics had when the source was opened.
+	brokers, partitionsAll int
+	flights                sync.Pool
 	// urgent: a commit is due at once. assignedNow is how many partitions share in_flight.
 	urgent      chan struct{}
 	assignedNow atomic.Int32
@@ -67,7 +69,9 @@ func (c *Source) open(cl cluster) func(context.Context, flow.Host) (flow.Source,
 		if err := cl.checkOpen(ctx, probe, c.Topics); err != nil {
 			return nil, err
 		}
-		return newSource(host, cl, *c), nil
+		s := newSource(host, cl, *c)
+		s.brokers, s.partitionsAll = cl.measure(ctx, probe, c.Topics)
+		return s, nil
 	}
 }
 
@@ -79,7 +83,7 @@ func newSource(host flow.Host, cl cluster, c Source) *source {
 		urgent: make(chan struct{}, 1),
 		dirty:  make(chan struct{}, 1), closing: make(chan struct{}), partitions: map[string]map[int32]*partition{},
 	}
-	s.highRecords, s.highBytes = 4*s.batchRecords, 2*s.batchBytes
+	s.highRecords, s.brokers, s.partitionsAll = 4*s.batchRecords, 1, 1
 	s.flights.New = func() any { return &flight{} }
 	return s
 }
@@ -88,6 +92,28 @@ func newSource(host flow.Host, cl cluster, c Source) *source {
 func (s *source) share() int {
 	return max(1, s.host.Limits().InFlight/max(1, int(s.assignedNow.Load())))
 }
+
+// What is read ahead keeps to in_flight_bytes, beside what the engine has in flight: half of it is for the client's fetches, divided by
+// the brokers, since it keeps one of each; a quarter for the queues of the partitions; and a quarter for what a fetch may add to a queue
+// that is not full yet. A broker counts compressed bytes, and sends a batch that is larger than it may be alone.
+
+// queueShare is how many bytes a partition queues before it is paused.
+func (s *source) queueShare() int64 {
+	return min(2*s.batchBytes, max(1, s.host.Limits().InFlightBytes/4/max(1, int64(s.assignedNow.Load()))))
+}
+
+// fetchSizes are the most bytes of a fetch, and of one partition in it.
+func (s *source) fetchSizes() (whole, partition int32) {
+	limit := s.host.Limits().InFlightBytes
+	whole = int32(min(max(limit/2/int64(max(1, s.brokers)), minFetch), maxFetch))                        //nolint:gosec // bounded
+	partition = int32(min(max(limit/4/int64(max(1, s.partitionsAll)), minFetch/4), 1<<20, int64(whole))) //nolint:gosec // bounded
+	return whole, partition
+}
+
+const (
+	minFetch = 64 << 10
+	maxFetch = 8 << 20
+)
 
 // rebalanceTimeout is how long the group waits for a member that must let go of partitions; a member waits half of it for its
 // batches in flight.
@@ -106,15 +132,14 @@ func (s *source) groupOptions() ([]kgo.Opt, error) {
 	if s.cfg.Start == "latest" {
 		start = kgo.NewOffset().AtEnd()
 	}
-	limits := s.host.Limits()
-	fetch := int32(min(max(limits.InFlightBytes/4, 64<<10), 16<<20))
+	fetch, fetchPartition := s.fetchSizes()
 	return append(opts,
 		kgo.ConsumeTopics(s.cfg.Topics...), kgo.ConsumerGroup(s.cfg.Group), kgo.ConsumeStartOffset(start),
 		kgo.InstanceID(memberName(s.host.Instance(), s.host.Pipeline(), s.host.Name())),
 		kgo.Balancers(kgo.CooperativeStickyBalancer()), kgo.RebalanceTimeout(rebalanceTimeout),
 		kgo.DisableAutoCommit(), kgo.BlockRebalanceOnPoll(),
 		kgo.OnPartitionsAssigned(s.assigned), kgo.OnPartitionsRevoked(s.revoked), kgo.OnPartitionsLost(s.lost),
-		kgo.FetchMaxWait(fetchWait), kgo.FetchMaxBytes(fetch), kgo.FetchMaxPartitionBytes(min(fetch, 1<<20)), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.FetchMaxWait(fetchWait), kgo.FetchMaxBytes(fetch), kgo.FetchMaxPartitionBytes(fetchPartition), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 	), nil
 }
 
