@@ -54,7 +54,7 @@ func (w *worker) letterHeaders(m *flow.Message, lt *letter, failedAt string) []f
 	for _, kv := range [...][2]string{
 		{"class", e.Class.String()}, {"code", string(e.Code)}, {"message", shorten(e.Message)}, {"node", e.Node},
 		{"pipeline", w.p.prog.Name}, {"revision", w.p.revision}, {"attempts", strconv.Itoa(lt.attempts)},
-		{"origin", m.Origin()}, {"failed-at", failedAt},
+		{"origin", w.p.prog.Mask(m.Origin())}, {"failed-at", failedAt},
 	} {
 		hs = append(hs, flow.TextHeader(letterPrefix+kv[0], kv[1]))
 	}
@@ -85,7 +85,7 @@ func (w *worker) letterObject(m *flow.Message, payload []byte, lt *letter, faile
 		"meta":     meta,
 		"error":    map[string]any{"class": e.Class.String(), "code": string(e.Code), "message": text(shorten(e.Message)), "node": e.Node},
 		"pipeline": w.p.prog.Name, "revision": w.p.revision, "attempts": lt.attempts,
-		"origin": text(m.Origin()), "failed_at": failedAt,
+		"origin": text(w.p.prog.Mask(m.Origin())), "failed_at": failedAt,
 	}
 	putBytes(object, "payload", payload)
 	putBytes(object, "key", m.Key())

@@ -184,6 +184,10 @@ func (l *loader) buildSource(p *part) {
 		return
 	}
 	f := l.format(p.codec)
+	if p.schema != nil && f == document.Bytes {
+		at := keyOf(p.value, "schema")
+		l.findings.Add(at.Whole(diag.ConflictingKey, "a schema judges JSON, and body is bytes here", "write decode: json, or leave schema out"))
+	}
 	b := l.builder(p.settings, p.name, f, nil)
 	built := p.source.BuildSource(b)
 	if !l.take(b, p.whole) {

@@ -34,6 +34,18 @@ tests:
     expect:
       to: [{ body: { n: 2 } }]
 `,
+	"CANARY-path.ndjson": "oops\n",
+	"path.yaml": `
+name: path
+env: { DATA: { secret: true } }
+from: { file: { path: "${DATA}" } }
+steps:
+  - filter: body.n > 1
+to: { stdout: {} }
+sinks:
+  dead: { file: { path: dead-path.ndjson } }
+on_error: { then: dead }
+`,
 	"brokers.yaml": `
 name: brokers
 env: { TOKEN: { secret: true }, PASSWORD: { secret: true } }
@@ -74,7 +86,7 @@ func TestNoOutputShowsASecret(t *testing.T) {
 	}
 	for _, line := range []string{
 		"run signed.yaml --log-level debug", "run signed.yaml --log-level debug --log-format json --set token=CANARY-set",
-		"run brokers.yaml --log-level debug --start-timeout 1s", "run brokers.yaml --log-level debug --log-format json --start-timeout 1s",
+		"run path.yaml --log-level debug", "run brokers.yaml --log-level debug --start-timeout 1s", "run brokers.yaml --log-level debug --log-format json --start-timeout 1s",
 		"run rabbit.yaml --log-level debug --start-timeout 1s", "run wrong.yaml",
 		"validate wrong.yaml", "validate wrong.yaml --format json", "validate wrong.yaml --format github", "validate signed.yaml brokers.yaml rabbit.yaml",
 		"graph signed.yaml brokers.yaml rabbit.yaml", "graph signed.yaml --format json", "test signed.yaml", "test signed.yaml --format json",
@@ -84,7 +96,7 @@ func TestNoOutputShowsASecret(t *testing.T) {
 		var out bytes.Buffer
 		cmd.Dir, cmd.Stdout, cmd.Stderr = dir, &out, &out
 		cmd.Stdin = strings.NewReader("{\"n\":5}\n{\"n\":0}\noops\n")
-		cmd.Env = append(os.Environ(), "TOKEN=CANARY-token", "PASSWORD=CANARY-password", "RABBIT=amqps://me:CANARY-env@127.0.0.1:1/")
+		cmd.Env = append(os.Environ(), "TOKEN=CANARY-token", "DATA=CANARY-path.ndjson", "PASSWORD=CANARY-password", "RABBIT=amqps://me:CANARY-env@127.0.0.1:1/")
 		var exit *exec.ExitError
 		if err := cmd.Run(); err != nil && !errors.As(err, &exit) {
 			t.Fatal(err)

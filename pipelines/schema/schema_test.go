@@ -6,11 +6,13 @@ import (
 	"testing"
 
 	"github.com/millstream/millstream/flow"
+	"github.com/millstream/millstream/flow/document"
 	"github.com/millstream/millstream/flow/value"
+	"github.com/millstream/millstream/pipelines/expression"
 	"github.com/millstream/millstream/pipelines/schema"
 )
 
-func parsed(t *testing.T, text string) value.Value {
+func parsed(t testing.TB, text string) value.Value {
 	t.Helper()
 	v, err := value.ParseJSON([]byte(text))
 	if err != nil {
@@ -19,7 +21,7 @@ func parsed(t *testing.T, text string) value.Value {
 	return v
 }
 
-func compiled(t *testing.T, text string) *schema.Schema {
+func compiled(t testing.TB, text string) *schema.Schema {
 	t.Helper()
 	s, p := schema.Compile(parsed(t, text).Box())
 	if p != nil {
@@ -99,7 +101,12 @@ func FuzzCompile(f *testing.F) {
 			t.Fatalf("schema %v, problem %+v", s != nil, p)
 		}
 		if s != nil {
-			s.Shape()
+			typed := &expression.Scope{Paths: document.NewPaths(), Body: s.Shape()}
+			for _, text := range []string{`body.a > 1`, `body.a[0].b ?? body`, `any(body.list, it.x == "y")`, `{x: body.a, y: [body]}`} {
+				if p, problems := expression.Compile(text, typed, expression.WantAny); (p == nil) != (len(problems) > 0) {
+					t.Fatalf("%s: %+v", text, problems)
+				}
+			}
 		}
 		v, err := value.ParseJSON([]byte(body))
 		if s == nil || err != nil {
