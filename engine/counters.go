@@ -8,7 +8,8 @@ import (
 )
 
 // Balance is the account of a pipeline: In is always the sum of the ends and InFlight. Each part is counted for itself, so a
-// difference shows a fault. Returned records went back to their source unsettled (a stop, an abandoned lane); they are in no other
+// difference shows a fault. A record that only optional sinks were to get counts as delivered when one of their queues has taken it,
+// and as dropped when none could. Returned records went back to their source unsettled (a stop, an abandoned lane); they are in no other
 // part.
 type Balance struct {
 	In           int64 `json:"in"`
@@ -39,11 +40,12 @@ type NodeCount struct {
 	Errors int64  `json:"errors"`
 }
 
-// SinkCount is what one sink did: messages confirmed and sends that failed.
+// SinkCount is what one sink did: messages confirmed, sends that failed, and what an optional sink did not get.
 type SinkCount struct {
 	Name      string `json:"name"`
 	Delivered int64  `json:"delivered"`
 	Errors    int64  `json:"errors"`
+	Dropped   int64  `json:"dropped"`
 }
 
 type counters struct {
@@ -56,7 +58,7 @@ type counters struct {
 
 type nodeCounter struct{ in, out, errors atomic.Int64 }
 
-type sinkCounter struct{ delivered, errors atomic.Int64 }
+type sinkCounter struct{ delivered, errors, dropped atomic.Int64 }
 
 func newCounters(p *pipelines.Program) *counters {
 	return &counters{nodes: make([]nodeCounter, len(p.Nodes)), sinks: make([]sinkCounter, len(p.Sinks))}

@@ -11,6 +11,7 @@ const (
 	faultSettleLeft                     // settle records with a branch that was left
 	faultCountTwice                     // count a settled record twice
 	faultLetterUnaware                  // settle a dead letter without waiting for its sink
+	faultLetterOffered                  // let an optional sink take a dead letter or not
 	faultNoBudget                       // take batches whatever the limits say
 	faultDropOnDrain                    // settle what a drain gave up
 )

@@ -99,6 +99,7 @@ func (p *pipeline) handOver(r *run) {
 	l.handed = r.seq
 	l.mu.Unlock()
 	if p.giveUpNow(l) {
+		r.leaveOffers()
 		for _, outs := range r.outs {
 			for _, o := range outs {
 				o.Err = errAbandoned
@@ -124,16 +125,39 @@ func (p *pipeline) send(r *run) {
 	}
 	r.sending.Store(1)
 	for sink, outs := range r.outs {
-		switch {
-		case len(outs) == 0:
-		case p.prog.Sinks[sink].Optional:
-			p.optional[sink].offer(outs)
-		default:
+		if len(outs) > 0 {
 			r.sending.Add(1)
 			p.sendTo(sink, outs, answered)
 		}
 	}
+	r.offer()
 	answered()
+}
+
+// offer gives the optional sinks what they are to get. A record that only they get counts as delivered when one of their queues has taken
+// it, and as dropped when none could.
+func (r *run) offer() {
+	for sink, outs := range r.offers {
+		if len(outs) == 0 {
+			continue
+		}
+		r.p.optional[sink].offer(outs, func(o *flow.Outgoing, taken bool) {
+			if taken {
+				r.ended(o.Index, flow.Delivered)
+			} else {
+				r.missed(o.Index)
+			}
+		})
+	}
+}
+
+// leaveOffers gives the records back to their source whose messages are not offered any more.
+func (r *run) leaveOffers() {
+	for _, outs := range r.offers {
+		for _, o := range outs {
+			r.left[o.Index] = true
+		}
+	}
 }
 
 // sendTo calls a sink. A panic there fails the messages, and a second answer counts for nothing.
@@ -164,9 +188,7 @@ func (p *pipeline) sendTo(sink int, outs []*flow.Outgoing, done func()) {
 func (r *run) holdBack() {
 	items := r.inOrder()
 	for sink := range r.outs {
-		if !r.p.prog.Sinks[sink].Optional {
-			r.outs[sink] = r.outs[sink][:0]
-		}
+		r.outs[sink] = r.outs[sink][:0]
 	}
 	for _, it := range items {
 		if it.parked != nil || r.lane.isHeld(r, it.rec) {
@@ -177,13 +199,10 @@ func (r *run) holdBack() {
 	}
 }
 
-// inOrder lists all that the run produced, but for optional sinks, in the order in which it was produced.
+// inOrder lists all that the run produced, but for what it offers to optional sinks, in the order in which it was produced.
 func (r *run) inOrder() []*item {
 	var items []*item
 	for sink, outs := range r.outs {
-		if r.p.prog.Sinks[sink].Optional {
-			continue
-		}
 		for _, o := range outs {
 			items = append(items, &item{run: r, rec: o.Index, order: o.Order, sink: sink, out: o, letter: r.letters[o]})
 		}
@@ -219,7 +238,7 @@ func (p *pipeline) confirm(r *run) {
 
 func (p *pipeline) countAnswers(r *run) (failed int) {
 	for sink, outs := range r.outs {
-		if len(outs) == 0 || p.prog.Sinks[sink].Optional {
+		if len(outs) == 0 {
 			continue
 		}
 		n := countErrors(outs)
@@ -235,11 +254,7 @@ func (p *pipeline) countAnswers(r *run) (failed int) {
 
 func (r *run) allConfirmed() {
 	for sink, outs := range r.outs {
-		s := &r.p.prog.Sinks[sink]
-		if s.Optional {
-			continue
-		}
-		good := confirmedEnd(s)
+		good := confirmedEnd(&r.p.prog.Sinks[sink])
 		for _, o := range outs {
 			end := good
 			if r.letters != nil && r.letters[o] != nil {

@@ -16,6 +16,7 @@ func TestSimulationFindsBrokenRules(t *testing.T) {
 		{"a record with a branch that was left is left", faultSettleLeft},
 		{"a record counts once", faultCountTwice},
 		{"a dead letter is waited for", faultLetterUnaware},
+		{"a dead letter is waited for at an optional sink too", faultLetterOffered},
 		{"limits are kept", faultNoBudget},
 		{"a drain leaves what it gives up", faultDropOnDrain},
 	} {

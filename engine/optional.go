@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"sync"
+	"time"
 
 	"github.com/millstream/millstream/flow"
 )
@@ -21,7 +22,13 @@ type optionalSink struct {
 	wake   chan struct{}
 	closed bool
 	ended  chan struct{}
+
+	untold int64 // drops that the log has not told of
+	told   time.Time
 }
+
+// tellEvery is how often the log tells of drops at most.
+const tellEvery = time.Second
 
 func newOptionalSink(p *pipeline, sink int) *optionalSink {
 	o := &optionalSink{p: p, sink: sink, wake: make(chan struct{}, 1), ended: make(chan struct{})}
@@ -29,24 +36,52 @@ func newOptionalSink(p *pipeline, sink int) *optionalSink {
 	return o
 }
 
-// offer copies outs into the queue as far as they fit.
-func (o *optionalSink) offer(outs []*flow.Outgoing) {
+// offer copies outs into the queue as far as they fit, and says of each whether it did.
+func (o *optionalSink) offer(outs []*flow.Outgoing, result func(out *flow.Outgoing, taken bool)) {
 	dropped := int64(0)
 	o.mu.Lock()
 	for _, out := range outs {
 		size := sizeOf(out)
 		if len(o.queue) >= optionalQueueSize || o.bytes > 0 && o.bytes+size > o.p.prog.Limits.InFlightBytes {
 			dropped++
+			result(out, false)
 			continue
 		}
 		c := *out
 		c.Own()
 		o.queue = append(o.queue, &c)
 		o.bytes += size
+		result(out, true)
 	}
 	o.mu.Unlock()
-	o.p.count.optionalDropped.Add(dropped)
+	o.dropped(dropped)
 	o.signal()
+}
+
+// dropped counts messages that the sink did not get, and tells the log, at most once per tellEvery.
+func (o *optionalSink) dropped(n int64) {
+	if n == 0 {
+		return
+	}
+	o.p.count.optionalDropped.Add(n)
+	o.p.count.sinks[o.sink].dropped.Add(n)
+	o.mu.Lock()
+	o.untold += n
+	tell := time.Since(o.told) >= tellEvery
+	o.mu.Unlock()
+	if tell {
+		o.tell()
+	}
+}
+
+func (o *optionalSink) tell() {
+	o.mu.Lock()
+	n := o.untold
+	o.untold, o.told = 0, time.Now()
+	o.mu.Unlock()
+	if n > 0 {
+		o.p.log.Warn("an optional sink could not take messages; they are dropped", "node", o.p.prog.Sinks[o.sink].Name, "dropped", n)
+	}
 }
 
 func sizeOf(o *flow.Outgoing) int64 { return int64(len(o.Body)+len(o.Key)+len(o.Record.Body)) + 64 }
@@ -89,12 +124,13 @@ func (o *optionalSink) send(outs []*flow.Outgoing) {
 	o.mu.Lock()
 	o.bytes -= bytes
 	o.mu.Unlock()
-	o.p.count.optionalDropped.Add(int64(failed))
+	o.dropped(int64(failed))
 	o.p.count.sinks[o.sink].delivered.Add(int64(len(outs) - failed))
 }
 
 // close sends what is queued and ends. When ctx is done first, the rest is given up.
 func (o *optionalSink) close(ctx context.Context) {
+	defer o.tell()
 	o.mu.Lock()
 	o.closed = true
 	o.mu.Unlock()

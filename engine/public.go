@@ -43,7 +43,7 @@ func (h *Pipeline) Sinks() []SinkCount {
 	out := make([]SinkCount, len(h.p.prog.Sinks))
 	for i := range out {
 		c := &h.p.count.sinks[i]
-		out[i] = SinkCount{Name: h.p.prog.Sinks[i].Name, Delivered: c.delivered.Load(), Errors: c.errors.Load()}
+		out[i] = SinkCount{Name: h.p.prog.Sinks[i].Name, Delivered: c.delivered.Load(), Errors: c.errors.Load(), Dropped: c.dropped.Load()}
 	}
 	return out
 }

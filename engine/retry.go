@@ -98,8 +98,8 @@ func (p *pipeline) bring(l *lane, first *item) (end flow.End, left bool) {
 		}
 		end = max(end, e)
 		if sub != nil {
+			waiting = append(waiting, sub.followUps()...)
 			end = max(end, sub.ends[0])
-			waiting = append(waiting, p.followUps(sub)...)
 		}
 	}
 	return end, false
@@ -107,8 +107,9 @@ func (p *pipeline) bring(l *lane, first *item) (end flow.End, left bool) {
 
 // bringRun ends all that a sub-run produced.
 func (p *pipeline) bringRun(l *lane, sub *run) (flow.End, bool) {
+	items := sub.followUps()
 	end := sub.ends[0]
-	for _, it := range slices.Backward(p.followUps(sub)) {
+	for _, it := range slices.Backward(items) {
 		e, left := p.bring(l, it)
 		if left {
 			return flow.Open, true
@@ -119,13 +120,9 @@ func (p *pipeline) bringRun(l *lane, sub *run) (flow.End, bool) {
 }
 
 // followUps are what a sub-run has left to do, the first at the end. What goes to optional sinks is offered at once.
-func (p *pipeline) followUps(sub *run) []*item {
-	for sink, outs := range sub.outs {
-		if len(outs) > 0 && p.prog.Sinks[sink].Optional {
-			p.optional[sink].offer(outs)
-		}
-	}
-	items := sub.inOrder()
+func (r *run) followUps() []*item {
+	r.offer()
+	items := r.inOrder()
 	slices.Reverse(items)
 	return items
 }

@@ -26,7 +26,10 @@ type run struct {
 	ends []flow.End
 	left []bool
 	// outs are what each sink is to get, in order; store keeps them together in memory.
-	outs    [][]*flow.Outgoing
+	outs [][]*flow.Outgoing
+	// offers are what optional sinks are to get: nobody waits for it. lost are the records that one of them could not take.
+	offers  [][]*flow.Outgoing
+	lost    []int32 // under mu
 	store   []flow.Outgoing
 	letters map[*flow.Outgoing]*letter
 	parked  []parked
@@ -68,7 +71,7 @@ func (r *run) reset(p *pipeline, src *sourceRun, b *flow.Batch) {
 	r.ends = grow(r.ends, n)
 	r.left = grow(r.left, n)
 	if r.outs == nil {
-		r.outs = make([][]*flow.Outgoing, len(p.prog.Sinks))
+		r.outs, r.offers = make([][]*flow.Outgoing, len(p.prog.Sinks)), make([][]*flow.Outgoing, len(p.prog.Sinks))
 	}
 	r.sent, r.done = make(chan struct{}), make(chan struct{})
 	r.self = newTurns()
@@ -85,16 +88,18 @@ func (r *run) clear() {
 	r.buf = r.buf[:0]
 	r.batch, r.source, r.lane, r.before, r.self = nil, nil, nil, turns{}, turns{}
 	r.mu.Lock()
-	r.holds, r.late = nil, nil
+	r.holds, r.late, r.lost = nil, nil, nil
 	r.pending, r.passed, r.over, r.released = 0, false, false, false
 	r.mu.Unlock()
 }
 
 // dropOuts forgets what was sent. The handler does it, on the core that has written it.
 func (r *run) dropOuts() {
-	for i := range r.outs {
-		clear(r.outs[i])
-		r.outs[i] = r.outs[i][:0]
+	for _, lists := range [...][][]*flow.Outgoing{r.outs, r.offers} {
+		for i := range lists {
+			clear(lists[i])
+			lists[i] = lists[i][:0]
+		}
 	}
 	clear(r.store)
 	r.store = r.store[:0]
@@ -116,7 +121,7 @@ func (r *run) subRun(rec int32) *run {
 		s.root, s.rootRec, s.spare = r.root, r.rootRec, r.spare
 	}
 	s.ends, s.left = make([]flow.End, 1), make([]bool, 1)
-	s.outs = make([][]*flow.Outgoing, len(r.p.prog.Sinks))
+	s.outs, s.offers = make([][]*flow.Outgoing, len(r.p.prog.Sinks)), make([][]*flow.Outgoing, len(r.p.prog.Sinks))
 	return s
 }
 
@@ -127,8 +132,18 @@ func (r *run) ended(rec int32, end flow.End) {
 	}
 }
 
+// missed notes that an optional sink could not take a message of the record.
+func (r *run) missed(rec int32) {
+	if r.root != nil {
+		r, rec = r.root, r.rootRec
+	}
+	r.mu.Lock()
+	r.lost = append(r.lost, rec)
+	r.mu.Unlock()
+}
+
 // newOut gives room for one more message to a sink. Blocks are never moved: the pointers stay good.
-func (r *run) newOut(sink int) *flow.Outgoing {
+func (r *run) newOut() *flow.Outgoing {
 	if len(r.store) == cap(r.store) {
 		n := max(outBlock, 2*cap(r.store))
 		if r.root != nil {
@@ -137,21 +152,13 @@ func (r *run) newOut(sink int) *flow.Outgoing {
 		r.store = make([]flow.Outgoing, 0, n)
 	}
 	r.store = r.store[:len(r.store)+1]
-	o := &r.store[len(r.store)-1]
-	r.outs[sink] = append(r.outs[sink], o)
-	return o
+	return &r.store[len(r.store)-1]
 }
 
 // place gives the next place in the order of all that the run sends.
 func (r *run) place() int32 {
 	r.places++
 	return r.places
-}
-
-// dropOut takes the last newOut of the sink back.
-func (r *run) dropOut(sink int) {
-	l := r.outs[sink]
-	r.outs[sink] = l[:len(l)-1]
 }
 
 func (r *run) markLetter(o *flow.Outgoing, lt *letter) {
@@ -212,6 +219,11 @@ func (r *run) merge() (left bool) {
 	for _, e := range r.late {
 		r.ended(e.rec, e.end)
 		r.left[e.rec] = r.left[e.rec] || e.left
+	}
+	for _, rec := range r.lost {
+		if r.ends[rec] <= flow.Filtered {
+			r.ended(rec, flow.Dropped) // no sink has got it
+		}
 	}
 	for _, l := range r.left {
 		left = left || l

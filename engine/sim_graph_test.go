@@ -34,7 +34,7 @@ func (w *world) build() {
 		w.sinks = append(w.sinks, s)
 		p.Sinks = append(p.Sinks, pipelines.Sink{
 			Name: "o" + strconv.Itoa(i), Connector: "sim", Preparer: s, Open: s.open, Traits: flow.Traits{Headers: true},
-			Optional: i != dead && r.IntN(6) == 0,
+			Optional: r.IntN(6) == 0,
 		})
 	}
 	ports := w.addNodes(nodes)

@@ -154,7 +154,7 @@ func (s *simSink) accept(o *flow.Outgoing, outage bool) error {
 		}
 		w.nackedStored++
 	}
-	if !optional {
+	if !optional || letter {
 		s.store(o, letter)
 	}
 	return err

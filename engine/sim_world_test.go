@@ -26,6 +26,7 @@ type world struct {
 	crashed bool
 	healed  bool // nothing fails any more
 
+	offered   bool // set while the facts are read: an optional sink was to get something
 	holdsBack bool // a node holds messages, which gives up their order
 
 	sources []*simSource
@@ -194,15 +195,14 @@ func (w *world) holdsSink(sink int, id, by string) (flow.End, bool) {
 	return either(end, true, func() (flow.End, bool) { return w.holdsFailure(s.OnError, s.Errors, nil, id, s.Name) })
 }
 
-// holdsOptional: nobody waits for the sink, so having been prepared for it is enough, and being refused by it too.
+// holdsOptional: nobody waits for the sink, so having been prepared for it is enough, and being refused by it too. Whether its queue had
+// room cannot be told from outside; it matters only when the record has no other end.
 func (w *world) holdsOptional(sink int, id string) (flow.End, bool) {
-	switch prepared, refused := w.facts[fact{"prepared", sink, true, id}] > 0, w.facts[fact{"refused", sink, true, id}] > 0; {
-	case prepared:
-		return flow.Delivered, !refused
-	case refused:
-		return flow.Filtered, true
+	if w.facts[fact{"prepared", sink, true, id}]+w.facts[fact{"refused", sink, true, id}] == 0 {
+		return flow.Open, true
 	}
-	return flow.Open, true
+	w.offered = true
+	return flow.Filtered, true
 }
 
 // failedForGood reports whether the place failed the message in a way that on_error had to decide about.

@@ -189,28 +189,28 @@ func (w *worker) emitter(depth int) *flow.Emitter {
 	return w.emitters[depth]
 }
 
-// deliver encodes m for a sink and puts it into the run. lt is set for a dead letter.
+// deliver encodes m for a sink and puts it into the run. lt is set for a dead letter, which is waited for whatever the sink is.
 func (w *worker) deliver(sink int, m *flow.Message, lt *letter, depth int) {
 	s := &w.p.prog.Sinks[sink]
-	o := w.run.newOut(sink)
+	offer := s.Optional && (lt == nil || w.p.breaks(faultLetterOffered))
+	o := w.run.newOut()
 	if err := w.encode(s, m, o, lt); err != nil {
-		w.run.dropOut(sink)
 		w.p.count.sinks[sink].errors.Add(1)
-		if s.Optional && lt == nil {
-			w.p.count.optionalDropped.Add(1)
-			w.run.ended(w.rec, flow.Filtered)
+		if offer {
+			w.p.optional[sink].dropped(1)
+			w.run.missed(w.rec)
 			return
 		}
 		w.failSink(sink, m, err, lt, depth)
 		return
 	}
 	o.Index, o.Order = w.rec, w.run.place()
-	switch {
-	case s.Optional && lt != nil:
-		w.run.ended(w.rec, flow.DeadLettered)
-	case s.Optional:
-		w.run.ended(w.rec, flow.Delivered)
-	case lt != nil:
+	if offer {
+		w.run.offers[sink] = append(w.run.offers[sink], o)
+		return
+	}
+	w.run.outs[sink] = append(w.run.outs[sink], o)
+	if lt != nil {
 		w.run.markLetter(o, lt)
 	}
 }
