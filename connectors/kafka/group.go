@@ -124,7 +124,7 @@ func (s *source) countAssigned() {
 	for _, numbers := range s.partitions {
 		n += len(numbers)
 	}
-	s.assignedNow.Store(int32(n)) //nolint:gosec // a group has far fewer partitions
+	s.assignedNow.Store(int32(n))
 }
 
 // revoked lets go of partitions: it stops handing out, waits for what is in flight, commits the settled prefix, and only then returns,

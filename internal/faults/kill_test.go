@@ -36,7 +36,7 @@ func seed(t *testing.T) uint64 {
 		}
 		return n
 	}
-	return uint64(time.Now().UnixNano()) //nolint:gosec // a seed may be anything
+	return uint64(time.Now().UnixNano())
 }
 
 // broker returns the address of a broker; without one the test is skipped, or fails where it is required.
@@ -70,7 +70,7 @@ func TestKilledPipelinesLoseNothing(t *testing.T) {
 				run := fmt.Sprintf("r%d-%d-%d", s, i, time.Now().UnixNano())
 				plan := &KillPlan{
 					Binary: binary, Dir: dir, Run: run, Route: make(t, dir, run), Place: place, Kills: n,
-					PerRound: 2000, Keys: 50, Rand: rand.New(rand.NewPCG(s, uint64(i))), Patience: 30 * time.Second, //nolint:gosec // repeatable on purpose
+					PerRound: 2000, Keys: 50, Rand: rand.New(rand.NewPCG(s, uint64(i))), Patience: 30 * time.Second,
 				}
 				if place == Random && plan.Route.Finite() {
 					plan.PerRound = 60_000

@@ -34,7 +34,7 @@ type Process struct {
 // Start runs the binary on a pipeline file in dir; failpoint is empty or what MILLSTREAM_FAILPOINT takes.
 func Start(binary, dir, pipeline, failpoint string) (*Process, error) {
 	p := &Process{exited: make(chan struct{})}
-	p.cmd = exec.Command(binary, "run", "--instance", "faults", "--start-timeout", "30s", pipeline) //nolint:gosec // our own binary
+	p.cmd = exec.Command(binary, "run", "--instance", "faults", "--start-timeout", "30s", pipeline)
 	p.cmd.Dir = dir
 	p.cmd.Env = append(os.Environ(), "MILLSTREAM_FAILPOINT="+failpoint)
 	p.cmd.Stderr, p.cmd.Stdout = &p.log, io.Discard
