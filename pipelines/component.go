@@ -58,6 +58,11 @@ func (l *loader) sourcePart(name string, v *yamldoc.Value) *part {
 	var common sourceCommon
 	known := yamldoc.KnownKeys(common)
 	connector, options, rest, ok := l.splitConnector(v, known, "source")
+	t, _ := l.opts.Registry.Connector(connector)
+	if t.NewSource != nil {
+		p.source = t.NewSource()
+		options, rest = l.settle(options, rest, known, connector, p.source)
+	}
 	if rest.Kind() == yamldoc.KindMapping {
 		yamldoc.Decode(rest, &common, l.context)
 	}
@@ -69,12 +74,10 @@ func (l *loader) sourcePart(name string, v *yamldoc.Value) *part {
 	if common.Schema != nil {
 		p.schema = l.loadSchema(common.Schema)
 	}
-	t, _ := l.opts.Registry.Connector(connector)
-	if t.NewSource == nil {
+	if p.source == nil {
 		l.wrongSide(v, connector, "source")
 		return p
 	}
-	p.source = t.NewSource()
 	p.settings, p.whole = l.decodeSettings(connector, options, p.source)
 	return p
 }
@@ -85,6 +88,11 @@ func (l *loader) sinkPart(name string, v *yamldoc.Value) *part {
 	var common sinkCommon
 	known := yamldoc.KnownKeys(common)
 	connector, options, rest, ok := l.splitConnector(v, known, "sink")
+	t, _ := l.opts.Registry.Connector(connector)
+	if t.NewSink != nil {
+		p.sink = t.NewSink()
+		options, rest = l.settle(options, rest, known, connector, p.sink)
+	}
 	if rest.Kind() == yamldoc.KindMapping {
 		yamldoc.Decode(rest, &common, l.context)
 	}
@@ -97,14 +105,25 @@ func (l *loader) sinkPart(name string, v *yamldoc.Value) *part {
 	if !ok {
 		return p
 	}
-	t, _ := l.opts.Registry.Connector(connector)
-	if t.NewSink == nil {
+	if p.sink == nil {
 		l.wrongSide(v, connector, "sink")
 		return p
 	}
-	p.sink = t.NewSink()
 	p.settings, p.whole = l.decodeSettings(connector, options, p.sink)
 	return p
+}
+
+// settle refuses beside a connector what belongs into it, and reads it as if it stood there.
+func (l *loader) settle(options, rest *yamldoc.Value, common []string, connector string, config any) (inside, beside *yamldoc.Value) {
+	known := append(yamldoc.KnownKeys(config), "use")
+	misplaced := func(key string) bool { return !slices.Contains(common, key) && slices.Contains(known, key) }
+	for _, e := range rest.Entries() {
+		if misplaced(e.Key.Text) {
+			l.context.Inside(e, connector)
+		}
+	}
+	moved := rest.Without(func(key string) bool { return !misplaced(key) })
+	return options.OrMapping().Over(moved), rest.Without(misplaced)
 }
 
 // tolerate lets undefined variables pass in what a test replaces, until it is called back.

@@ -88,7 +88,7 @@ func (c *Context) decodeStruct(v *Value, rv reflect.Value) {
 			continue
 		}
 		if !ok {
-			if !c.innerPlace(e, written, fields, rv.Type()) {
+			if !c.innerPlace(e, written, fields, rv.Type()) && !c.missingPlace(e, written, fields, rv.Type()) {
 				excused[c.UnknownKey(e, known)] = true
 			}
 			continue
@@ -110,11 +110,41 @@ func (c *Context) innerPlace(e Entry, written map[string]*Value, fields []field,
 		if !ok || sibling.Kind() == KindScalar || !contains(innerKeys(t.FieldByIndex(f.index).Type), e.Key.Text) {
 			continue
 		}
-		c.Findings.Add(e.Key.Whole(diag.MisplacedKey, fmt.Sprintf("%q does not belong %s", e.Key.Text, inside(e.Value.parent)),
-			fmt.Sprintf("it belongs one level down, into %q", f.name)))
+		c.Inside(e, f.name)
 		return true
 	}
 	return false
+}
+
+// missingPlace reports a key that belongs into a mapping which is not written, where only one takes it.
+func (c *Context) missingPlace(e Entry, written map[string]*Value, fields []field, t reflect.Type) bool {
+	if _, outer := c.outerPlace(e); outer {
+		return false
+	}
+	into := ""
+	for _, f := range fields {
+		if _, there := written[f.name]; there || !contains(innerKeys(t.FieldByIndex(f.index).Type), e.Key.Text) {
+			continue
+		}
+		if into != "" {
+			return false
+		}
+		into = f.name
+	}
+	if into == "" {
+		return false
+	}
+	c.misplaced(e, fmt.Sprintf("write %s: { %s: … }", into, e.Key.Text))
+	return true
+}
+
+// Inside reports a key that stands beside the mapping it belongs into.
+func (c *Context) Inside(e Entry, into string) {
+	c.misplaced(e, fmt.Sprintf("it belongs one level down, into %q", into))
+}
+
+func (c *Context) misplaced(e Entry, hint string) {
+	c.Findings.Add(e.Key.Whole(diag.MisplacedKey, fmt.Sprintf("%q does not belong %s", e.Key.Text, inside(e.Value.parent)), hint))
 }
 
 // innerKeys are the keys a type knows when it is read from a mapping.
