@@ -213,12 +213,18 @@ func TestConstantsAreJSONLiterals(t *testing.T) {
 }
 
 func TestSetOverridesAConstant(t *testing.T) {
-	for text, expr := range map[string]string{
-		"7": "body.any + 6 == vars.a", "true": "body.any == 1 and vars.a", "[1, 2]": "body.any in vars.a", "word": "body.any == 1 and vars.a == 'word'",
-		"": "body.any == 1 and vars.a == ''", "01": "body.any == 1 and vars.a == '01'",
+	for _, c := range []struct{ file, set, expr string }{
+		{"5", "7", "body.any + 6 == vars.a"},
+		{"false", "true", "body.any == 1 and vars.a"},
+		{"[5]", "[1, 2]", "body.any in vars.a"},
+		{"other", "word", "body.any == 1 and vars.a == 'word'"},
+		{"other", "", "body.any == 1 and vars.a == ''"},
+		{"other", "01", "body.any == 1 and vars.a == '01'"},
+		{"other", "7", "body.any == 1 and vars.a == '7'"},
+		{"null", "7", "body.any + 6 == vars.a"},
 	} {
-		if !filterIf(t, "vars: { a: other }", `"`+expr+`"`, func(o *pipelines.Options) { o.Vars = map[string]string{"a": text} }) {
-			t.Errorf("after --set a=%s, %s does not hold", text, expr)
+		if !filterIf(t, "vars: { a: "+c.file+" }", `"`+c.expr+`"`, func(o *pipelines.Options) { o.Vars = map[string]string{"a": c.set} }) {
+			t.Errorf("after --set a=%s over %s, %s does not hold", c.set, c.file, c.expr)
 		}
 	}
 }

@@ -49,7 +49,33 @@ func (l *loader) override(name, text string) {
 		l.vars[name] = config.NewSecret(text)
 		return
 	}
-	l.vars[name] = literalText(text)
+	next := literalText(text)
+	if _, quoted := l.vars[name].(string); quoted {
+		next = text // what is text in the file stays text: --set version=5
+	}
+	if was, is := kindOf(l.vars[name]), kindOf(next); was != is && was != "nil" {
+		l.findings.Add(diag.Finding{Path: l.path, Line: 1, Col: 1, Code: diag.WrongType,
+			Message: fmt.Sprintf("--set %s=%s gives %s, and the file has %s there", name, text, is, was), Hint: "set a value of the same kind"})
+		return
+	}
+	l.vars[name] = next
+}
+
+// kindOf names the kind of a constant for messages.
+func kindOf(x any) string {
+	switch x.(type) {
+	case nil:
+		return "nil"
+	case bool:
+		return "a bool"
+	case int, float64:
+		return "a number"
+	case string:
+		return "text"
+	case []any:
+		return "a list"
+	}
+	return "a mapping"
 }
 
 func (l *loader) constant(v *yamldoc.Value) (any, bool) {
