@@ -14,6 +14,13 @@ type Preparer interface {
 	Prepare(m *Message, o *Outgoing) error
 }
 
+// HeaderPreparer is a Preparer of a sink that sends other headers than the message's: it adds some, leaves some out, or changes their types.
+type HeaderPreparer interface {
+	Preparer
+	// SentHeaders gives the headers that go out for what Prepare has filled. It is called by the tests in pipeline files.
+	SentHeaders(o *Outgoing) []Header
+}
+
 // Sink delivers messages to one technology.
 //
 // Send is called concurrently: by several lanes, and by retries beside the first attempts of their lane. What must stay in order is never

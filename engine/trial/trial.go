@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -107,25 +108,39 @@ func replaced(prog *pipelines.Program, test *pipelines.Test, got *outcome) *pipe
 	for i := range c.Sinks {
 		s := &c.Sinks[i]
 		s.Optional = false // what an optional sink gets is compared like any other
-		s.Open = func(context.Context, flow.Host) (flow.Sink, error) { return &sink{name: s.Name, got: got}, nil }
+		s.Open = func(context.Context, flow.Host) (flow.Sink, error) { return &sink{name: s.Name, got: got, preparer: s.Preparer}, nil }
 	}
 	return &c
 }
 
 // sink keeps what it is sent.
 type sink struct {
-	name string
-	got  *outcome
+	name     string
+	got      *outcome
+	preparer flow.Preparer
 }
 
 func (s *sink) Send(_ context.Context, outs []*flow.Outgoing, done func()) {
 	s.got.mu.Lock()
 	for _, o := range outs {
 		o.Own()
-		s.got.sinks[s.name] = append(s.got.sinks[s.name], received{body: o.Body, key: o.Key, dest: o.Dest, headers: o.Headers()})
+		s.got.sinks[s.name] = append(s.got.sinks[s.name], received{body: o.Body, key: o.Key, dest: o.Dest, headers: s.headers(o)})
 	}
 	s.got.mu.Unlock()
 	done()
+}
+
+// headers are those that the real sink would send. They are copied: what was prepared may point into the batch's memory.
+func (s *sink) headers(o *flow.Outgoing) []flow.Header {
+	p, ok := s.preparer.(flow.HeaderPreparer)
+	if !ok {
+		return o.Headers()
+	}
+	var headers []flow.Header
+	for _, h := range p.SentHeaders(o) {
+		headers = append(headers, flow.TextHeader(h.Name, strings.Clone(h.Text())))
+	}
+	return headers
 }
 
 func (s *sink) Close(context.Context) error { return nil }

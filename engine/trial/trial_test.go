@@ -80,6 +80,29 @@ func TestWhatComesIsComparedAsTheFileSays(t *testing.T) {
 	}
 }
 
+func TestHeadersAreThoseThatTheSinkSends(t *testing.T) {
+	kafka, amqp := `kafka: { brokers: [k], topic: t }`, `amqp: { url: "amqp://localhost", exchange: e, routing_key: k }`
+	for name, c := range map[string]struct {
+		from, to, send, expect string
+		want                   []string
+	}{
+		"a record key toward RabbitMQ": {`kafka: { brokers: [k], topics: [t], group: g }`, amqp, `{ key: k1, meta: { a: b, n: 5 }, body: 1 }`,
+			`{ key: k1, meta: { millstream-key: k1, a: b, n: 5 } }`, nil},
+		"no payload toward RabbitMQ":        {`stdin: {}`, amqp, `{ key: k1 }`, `{ meta: { millstream-tombstone: true } }`, nil},
+		"routing headers do not go out":     {`stdin: {}`, amqp, `{ meta: { CC: elsewhere }, body: 1 }`, `{ meta: { CC: null, millstream-key: null } }`, nil},
+		"the type of a header toward Kafka": {`stdin: {}`, kafka, `{ meta: { n: 5, a: b }, body: 1 }`, `{ meta: { n: 5, millstream-ht-n: int, a: b, millstream-ht-a: null } }`, nil},
+		"what the message had and the sink leaves out": {`stdin: {}`, amqp, `{ meta: { CC: elsewhere }, body: 1 }`, `{ meta: { CC: elsewhere } }`,
+			[]string{`to[0].meta.CC: expected "elsewhere", got none`}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			file := fmt.Sprintf("name: x\nfrom: { %s }\nto: { %s }\ntests:\n  - name: t\n    send: [%s]\n    expect: { to: [%s] }\n", c.from, c.to, c.send, c.expect)
+			if d := cmp.Diff(c.want, differences(t, file)); d != "" {
+				t.Errorf("differences (-want +got):\n%s", d)
+			}
+		})
+	}
+}
+
 const twoSources = `
 name: x
 sources: { a: { stdin: {} }, b: { file: { path: nowhere } } }
