@@ -32,6 +32,9 @@ type Options struct {
 	// Middleware is added to each pipeline's router. A message there is a whole batch. One that refuses a batch, or acknowledges it
 	// without calling the handler, gives it back to its source unsettled, and gives up the order of its keys.
 	Middleware []message.HandlerMiddleware
+	// DrainTimeout is how long a pipeline that ends by a failure (stop, a source that cannot go on) may take to let end what is in flight;
+	// what is left then stays at its source. 10 s when 0. A Stop has the deadline of its context instead.
+	DrainTimeout time.Duration
 	// Unhandled is told of each message that no on_error settled, before its pipeline pauses or stops; it is called concurrently and may be
 	// nil.
 	Unhandled func(Unhandled)
@@ -70,6 +73,9 @@ func New(opts Options) *Engine {
 	}
 	if opts.Instance == "" {
 		opts.Instance, _ = os.Hostname()
+	}
+	if opts.DrainTimeout <= 0 {
+		opts.DrainTimeout = 10 * time.Second
 	}
 	if opts.StateDir == "" {
 		opts.StateDir = ".millstream"
@@ -165,7 +171,7 @@ func (e *Engine) Pipelines() []*Pipeline {
 }
 
 // Stop drains all pipelines side by side and returns when each has ended. When ctx is done first, what is in flight stays at its
-// source; the error is then ErrDeadline.
+// source; the error is then ErrDeadline. Stop returns at the latest 5 s after ctx is done, whatever the components do.
 func (e *Engine) Stop(ctx context.Context) error {
 	var (
 		wg   sync.WaitGroup

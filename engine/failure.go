@@ -31,7 +31,7 @@ type failurePoint struct {
 	name   string
 	policy pipelines.Policy
 	errors []pipelines.Edge
-	// next are the edges that continue follows; nil where nothing comes after.
+	// next are the edges that continue follows; where there are none, continue is pause.
 	next   []pipelines.Edge
 	target parkedTarget
 	letter *letter
@@ -94,6 +94,9 @@ func (w *worker) settleFailure(at failurePoint, m *flow.Message, e *flow.Error, 
 		w.park(at, m, e, true)
 		return
 	}
+	if at.policy.Then == pipelines.ThenContinue && len(at.next) == 0 {
+		at.policy.Then = pipelines.ThenPause // there is nowhere to go on to, and nobody said drop
+	}
 	lt := &letter{err: e, attempts: w.attemptsAt(at.target) + 1}
 	switch at.policy.Then {
 	case pipelines.ThenSink:
@@ -104,10 +107,6 @@ func (w *worker) settleFailure(at failurePoint, m *flow.Message, e *flow.Error, 
 		w.followErrors(at.errors, m, lt, depth+1)
 	case pipelines.ThenContinue:
 		m.SetFailure(e)
-		if len(at.next) == 0 {
-			w.run.ended(w.rec, flow.Dropped)
-			return
-		}
 		w.follow(at.next, m, depth+1)
 	case pipelines.ThenDrop:
 		w.run.ended(w.rec, flow.Dropped)

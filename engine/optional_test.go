@@ -97,7 +97,7 @@ func TestARecordForOptionalSinksAloneIsCountedByWhatBecameOfIt(t *testing.T) {
 	})
 	bubble(t, "left when the pipeline stops before it is offered", func(t *testing.T) {
 		r, _ := optionalOnly(t)
-		r.sinks[0].Check = func(*flow.Message, *flow.Outgoing) error { time.Sleep(time.Minute); return nil }
+		r.sinks[0].Check = func(*flow.Message, *flow.Outgoing) error { time.Sleep(3 * time.Second); return nil }
 		r.start()
 		r.feed("a")
 		synctest.Wait()

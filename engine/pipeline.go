@@ -53,6 +53,7 @@ type pipeline struct {
 	stopReading context.CancelFunc
 	draining    chan struct{}
 	drainOnce   sync.Once
+	boundOnce   sync.Once
 	hard        context.Context
 	hardStop    context.CancelFunc
 
@@ -66,6 +67,8 @@ type pipeline struct {
 	failure  error
 	resumed  chan struct{} // closed by Resume; nil while not paused
 	overtime bool          // the drain deadline passed
+	over     bool          // ended is closed
+	stuck    bool          // it was given up, and something of it still runs
 }
 
 func newPipeline(e *Engine, prog *pipelines.Program) *pipeline {
@@ -225,7 +228,9 @@ func (p *pipeline) live() {
 	}
 	<-p.routed
 	endBackground()
+	late := time.AfterFunc(closeTimeout, p.giveUp)
 	err := p.close(context.Background())
+	late.Stop()
 	if err != nil {
 		p.log.Error("close failed", "error", err)
 	}
@@ -251,10 +256,18 @@ func (p *pipeline) startBackground() (end func()) {
 }
 
 // end is the last thing that happens to a pipeline; err counts as its failure when it has no earlier one.
-func (p *pipeline) end(err error) {
+func (p *pipeline) end(err error) { p.endAs(err, false) }
+
+func (p *pipeline) endAs(err error, stuck bool) {
 	p.stopReading()
 	p.hardStop()
 	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.over {
+		p.stuck = p.stuck && stuck
+		return
+	}
+	p.over, p.stuck = true, stuck
 	if p.failure == nil {
 		p.failure = err
 	}
@@ -263,7 +276,6 @@ func (p *pipeline) end(err error) {
 		p.state = Failed
 	}
 	state := p.state
-	p.mu.Unlock()
 	p.log.Info("pipeline ended", "state", state, "balance", p.count.balance())
 	close(p.ended)
 }
@@ -284,12 +296,48 @@ func (p *pipeline) drain(ctx context.Context) {
 		p.mu.Lock()
 		p.overtime = p.overtime || p.count.inFlight.Load() > 0
 		p.mu.Unlock()
-		p.hardStop()
-		<-p.ended
+		p.giveUp()
 	}
 }
 
-// stopFailed makes the pipeline drain and count as failed. The first cause is kept.
+// stopGrace is how long a pipeline may take to end once what is in flight has been given up.
+const stopGrace = 5 * time.Second
+
+// giveUp ends the pipeline without what is in flight. A component that does not end at all is left behind: it must not keep the process
+// from ending, and its records are not settled.
+func (p *pipeline) giveUp() {
+	p.hardStop()
+	t := time.NewTimer(stopGrace)
+	defer t.Stop()
+	select {
+	case <-p.ended:
+		return
+	case <-t.C:
+	}
+	p.log.Error("something of the pipeline does not end; it is left behind", "waited", stopGrace, "in_flight", p.count.inFlight.Load())
+	p.mu.Lock()
+	p.overtime = p.overtime || !p.over
+	p.mu.Unlock()
+	p.endAs(ErrDeadline, true)
+}
+
+// boundDrain gives the drain of a pipeline that failed a deadline: nobody else does.
+func (p *pipeline) boundDrain() {
+	p.boundOnce.Do(func() {
+		go func() {
+			t := time.NewTimer(p.engine.opts.DrainTimeout)
+			defer t.Stop()
+			select {
+			case <-p.ended:
+			case <-t.C:
+				p.log.Error("the drain timeout passed; what is in flight stays at its source", "in_flight", p.count.inFlight.Load())
+				p.giveUp()
+			}
+		}()
+	})
+}
+
+// stopFailed makes the pipeline drain, within the engine's DrainTimeout, and count as failed. The first cause is kept.
 func (p *pipeline) stopFailed(cause error) {
 	p.mu.Lock()
 	if p.failure == nil {
@@ -299,6 +347,7 @@ func (p *pipeline) stopFailed(cause error) {
 	p.setState(Draining)
 	p.stopReading()
 	p.beginDrain()
+	p.boundDrain()
 }
 
 func (p *pipeline) cause() error {

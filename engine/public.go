@@ -48,13 +48,16 @@ func (h *Pipeline) Sinks() []SinkCount {
 	return out
 }
 
-// Done is closed when the pipeline has ended: its sources are exhausted, it was stopped, or it failed.
+// Done is closed when the pipeline has ended: its sources are exhausted, it was stopped, or it failed. A pipeline whose components do not
+// obey a stop counts as ended too, after a while; messages are then still in flight.
 func (h *Pipeline) Done() <-chan struct{} { return h.p.ended }
 
 func (h *Pipeline) hasEnded() bool {
 	select {
 	case <-h.p.ended:
-		return true
+		h.p.mu.Lock()
+		defer h.p.mu.Unlock()
+		return !h.p.stuck
 	default:
 		return false
 	}
@@ -69,7 +72,8 @@ func (h *Pipeline) Err() error {
 func (h *Pipeline) Resume() { h.p.unpause() }
 
 // Stop drains the pipeline: it stops reading, lets what is in flight end, and closes. When ctx is done first, the rest is given up
-// and stays at its source, and the error is ErrDeadline.
+// and stays at its source, and the error is ErrDeadline. A component that does not end even then is not waited for longer than 5 s: the
+// pipeline counts as failed, and its name stays taken until the component ends.
 func (h *Pipeline) Stop(ctx context.Context) error {
 	h.p.drain(ctx)
 	h.p.mu.Lock()

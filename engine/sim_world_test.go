@@ -224,7 +224,6 @@ func (w *world) holdsFailure(p pipelines.Policy, errors, next []pipelines.Edge, 
 		if len(next) > 0 {
 			return w.holdsAll(next, id, "")
 		}
-		return flow.Dropped, true
 	case pipelines.ThenDrop:
 		return flow.Dropped, true
 	}

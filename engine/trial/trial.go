@@ -108,7 +108,9 @@ func replaced(prog *pipelines.Program, test *pipelines.Test, got *outcome) *pipe
 	for i := range c.Sinks {
 		s := &c.Sinks[i]
 		s.Optional = false // what an optional sink gets is compared like any other
-		s.Open = func(context.Context, flow.Host) (flow.Sink, error) { return &sink{name: s.Name, got: got, preparer: s.Preparer}, nil }
+		s.Open = func(context.Context, flow.Host) (flow.Sink, error) {
+			return &sink{name: s.Name, got: got, preparer: s.Preparer}, nil
+		}
 	}
 	return &c
 }
