@@ -14,6 +14,7 @@ import (
 	"github.com/millstream/millstream/flow"
 	"github.com/millstream/millstream/flow/document"
 	"github.com/millstream/millstream/flow/value"
+	"github.com/millstream/millstream/internal/terminal"
 	"github.com/millstream/millstream/pipelines/diag"
 	"github.com/millstream/millstream/pipelines/expression"
 )
@@ -78,7 +79,7 @@ func (s *streams) eval(text string, f *evalFlags, keyed bool) error {
 	if err != nil {
 		return failWith(exitFailed, err)
 	}
-	_, err = s.out.Write(append(out, '\n'))
+	_, err = s.out.Write(append(terminal.JSON(out), '\n'))
 	return err
 }
 
@@ -86,7 +87,7 @@ func (s *streams) eval(text string, f *evalFlags, keyed bool) error {
 func evalError(err error) error {
 	var e *flow.Error
 	if errors.As(err, &e) {
-		return fmt.Errorf("%s [%s/%s]", e.Message, e.Class, e.Code)
+		return fmt.Errorf("%s [%s/%s]", terminal.Text(e.Message), e.Class, e.Code)
 	}
 	return err
 }

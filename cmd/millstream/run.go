@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/millstream/millstream/engine"
+	"github.com/millstream/millstream/internal/terminal"
 	"github.com/millstream/millstream/pipelines"
 )
 
@@ -39,14 +40,15 @@ func runCommand(s *streams) *cobra.Command {
 		Short: "Run pipelines",
 		Long: "run runs pipeline files, and every *.yaml of directories, each pipeline on its own. It ends when all pipelines have ended:\n" +
 			"with 0, or with 1 when one failed. The first SIGINT or SIGTERM drains: nothing more is read, what is in flight is delivered. What is\n" +
-			"left when the drain timeout passes stays at its source, and the exit code is 3. A second signal stops at once, with 130.",
+			"left when the drain timeout passes stays at its source, and the exit code is 3. A second signal stops at once, with 130; signals within\n" +
+			"250 ms count as one. A pipeline that ends by a failure drains as long at most. What does not obey is left behind after 5 s more.",
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error { return s.run(args, &f) },
 	}
 	f.load.add(c)
 	c.Flags().StringVar(&f.state, "state", ".millstream", "directory for state; made only when something is kept")
 	c.Flags().StringVar(&f.instance, "instance", "", "name of this instance, unlike that of others that run the same files (default: the host name)")
-	c.Flags().DurationVar(&f.drainTimeout, "drain-timeout", 10*time.Second, "how long the first signal lets messages in flight end")
+	c.Flags().DurationVar(&f.drainTimeout, "drain-timeout", 10*time.Second, "how long messages in flight may take to end after the first signal or a failure")
 	c.Flags().DurationVar(&f.startTimeout, "start-timeout", 30*time.Second, "how long a pipeline may take to connect")
 	c.Flags().StringVar(&f.logFormat, "log-format", "text", "text or json")
 	c.Flags().StringVar(&f.logLevel, "log-level", "info", "debug, info, warn or error")
@@ -74,11 +76,15 @@ func (s *streams) run(paths []string, f *runFlags) error {
 	slog.SetDefault(log)
 	e := engine.New(engine.Options{
 		Logger: log, Instance: f.instance, StateDir: f.state, Unhandled: unhandledPrinter(s.err),
+		DrainTimeout: f.drainTimeout,
 	})
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
-	defer signal.Stop(signals)
-	r := &runner{engine: e, signals: signals, drain: f.drainTimeout, log: log}
+	defer func() {
+		signal.Stop(signals)
+		close(signals)
+	}()
+	r := &runner{engine: e, signals: distinct(signals), drain: f.drainTimeout, log: log}
 	r.startAll(programs, f.startTimeout)
 	if r.gaveUp != exitFine {
 		return failWith(r.gaveUp, nil)
@@ -94,6 +100,28 @@ func (s *streams) run(paths []string, f *runFlags) error {
 		return failWith(code, nil)
 	}
 	return nil
+}
+
+// sameSignal is within what time signals count as one: a shell, timeout(1) or a supervisor may send one to the process and to its group.
+const sameSignal = 250 * time.Millisecond
+
+// distinct passes signals on, but for those that come within sameSignal of the last one it passed on. It ends when signals is closed.
+func distinct(signals <-chan os.Signal) <-chan os.Signal {
+	out := make(chan os.Signal, 2)
+	go func() {
+		var last time.Time
+		for sig := range signals {
+			if time.Since(last) < sameSignal {
+				continue
+			}
+			last = time.Now()
+			select {
+			case out <- sig:
+			default: // two are waiting: more would say nothing new
+			}
+		}
+	}()
+	return out
 }
 
 // runner takes pipelines from their start to their end, and obeys signals on the way.
@@ -223,10 +251,14 @@ func (s *streams) summary(started []*engine.Pipeline) {
 		}
 		_, _ = fmt.Fprintln(s.err)
 		for _, n := range p.Sinks() {
-			_, _ = fmt.Fprintf(s.err, "  %-20s %d\n", n.Name, n.Delivered)
+			_, _ = fmt.Fprintf(s.err, "  %-20s %d", n.Name, n.Delivered)
+			if n.Dropped > 0 {
+				_, _ = fmt.Fprintf(s.err, ", %d dropped because it is optional", n.Dropped)
+			}
+			_, _ = fmt.Fprintln(s.err)
 		}
 		if err := p.Err(); err != nil {
-			_, _ = fmt.Fprintf(s.err, "  failed: %v\n", err)
+			_, _ = fmt.Fprintf(s.err, "  failed: %s\n", terminal.Text(err.Error()))
 		}
 	}
 }
@@ -245,8 +277,8 @@ func unhandledPrinter(w io.Writer) func(engine.Unhandled) {
 		if len(payload) > unhandledExcerpt {
 			payload, cut = payload[:unhandledExcerpt], "…"
 		}
-		_, _ = fmt.Fprintf(w, "%s: %s failed at %s: %s [%s/%s]\n  %q%s\n", u.Pipeline, u.Origin, u.Err.Node, u.Err.Message,
-			u.Err.Class, u.Err.Code, payload, cut)
+		_, _ = fmt.Fprintf(w, "%s: %s failed at %s: %s [%s/%s]\n  %q%s\n", u.Pipeline, terminal.Text(u.Origin), u.Err.Node,
+			terminal.Text(u.Err.Message), u.Err.Class, u.Err.Code, payload, cut)
 	}
 }
 

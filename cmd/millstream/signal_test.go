@@ -14,6 +14,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/millstream/millstream/engine"
@@ -164,6 +165,7 @@ func TestASecondSignalStopsAtOnce(t *testing.T) {
 	s := blocked(t, "--drain-timeout", "10m")
 	s.signal(syscall.SIGINT)
 	eventually(t, "it drains", func() bool { return strings.Contains(s.stderr.String(), "msg=\"draining") })
+	time.Sleep(2 * sameSignal)
 	s.signal(syscall.SIGINT)
 	if code := s.exitCode(); code != exitInterrupted {
 		t.Errorf("exit code %d, want %d\n%s", code, exitInterrupted, s.stderr)
@@ -218,5 +220,30 @@ func TestAStartThatHangsEndsWithTheSecondSignalOrTheDrainTimeout(t *testing.T) {
 				t.Errorf("exit code %d, want %d", r.gaveUp, c.want)
 			}
 		})
+	}
+}
+
+func TestSignalsTogetherCountAsOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		signals := make(chan os.Signal)
+		got := distinct(signals)
+		for _, wait := range []time.Duration{0, 200 * time.Millisecond, 100 * time.Millisecond, 10 * time.Second} {
+			time.Sleep(wait)
+			signals <- syscall.SIGTERM
+		}
+		close(signals)
+		synctest.Wait()
+		if len(got) != 2 {
+			t.Errorf("%d of the four signals count, want the first and the third", len(got))
+		}
+	})
+}
+
+func TestWhatAMessageSaysCannotForgeOutput(t *testing.T) {
+	var out bytes.Buffer
+	unhandledPrinter(&out)(engine.Unhandled{Pipeline: "p", Origin: "file:a\n@1",
+		Err: flow.Errorf(flow.Permanent, flow.CodeFailed, "x\x1b[2J\np: 9 in, 9 delivered"), Payload: []byte("\x1b[2J")})
+	if n := strings.Count(out.String(), "\n"); n != 2 || strings.ContainsRune(out.String(), 0x1b) {
+		t.Errorf("%d lines: %q", n, out.String())
 	}
 }

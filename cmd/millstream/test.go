@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/millstream/millstream/engine/trial"
+	"github.com/millstream/millstream/internal/terminal"
 	"github.com/millstream/millstream/pipelines"
 )
 
@@ -76,6 +77,8 @@ func (s *streams) printResult(r *trial.Result) {
 	}
 	_, _ = fmt.Fprintf(s.out, "%s %s:%d %s: %s\n", word, r.Path, r.Line, r.Pipeline, r.Test)
 	for _, d := range r.Differences {
-		_, _ = fmt.Fprintf(s.out, "       %s\n", strings.ReplaceAll(d, "\n", "\n       "))
+		for line := range strings.Lines(d) {
+			_, _ = fmt.Fprintf(s.out, "       %s\n", terminal.Text(strings.TrimSuffix(line, "\n")))
+		}
 	}
 }
