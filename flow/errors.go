@@ -67,6 +67,17 @@ const (
 	CodeAbandoned    Code = "abandoned" // the source took the record back before it was sent
 )
 
+// Codes lists the codes in the order in which they are documented.
+func Codes() []Code {
+	return []Code{
+		CodeDecode, CodeEncode, CodeSchema, CodeExpression, CodeFailed, CodeTooLarge, CodeUnroutable, CodeRefused, CodeExpired, CodeThrottled,
+		CodeUnavailable, CodeAuth, CodeMissing, CodePanic, CodeProcessing, CodeInvalidName, CodeStateLocked, CodeStateCorrupt, CodeAbandoned,
+	}
+}
+
+// Classes lists the classes, from harmless to final.
+func Classes() []Class { return []Class{Transient, Permanent, Poison, ConfigError, Fatal} }
+
 // Error is a failure with a class and a code. Components return it (wrapped or not) for everything whose class they know.
 type Error struct {
 	Class   Class

@@ -39,6 +39,7 @@ func (l *loader) build() {
 	l.checkExclusive()
 	l.checkPorts()
 	l.checkUse()
+	l.checkLosses()
 	if l.findings.HasErrors() {
 		return
 	}

@@ -130,7 +130,7 @@ type file struct {
 	Order       string             `yaml:"order" oneof:"by_key source none"`
 	Delivery    *yamldoc.Value     `yaml:"delivery"`
 	Limits      limits             `yaml:"limits"`
-	AllowLoss   []string           `yaml:"allow_loss"`
+	AllowLoss   []string           `yaml:"allow_loss" oneof:"body no_payload key headers time content_type content_encoding correlation_id reply_to message_id type app_id user_id ttl priority durable"`
 	Tests       *yamldoc.Value     `yaml:"tests"`
 }
 

@@ -22,7 +22,7 @@ func registry() *config.Registry {
 				NewSink: func() config.SinkConfig { return &kafkaSink{} },
 			},
 			{Name: "file", NewSource: func() config.SourceConfig { return &fileSource{} }, NewSink: func() config.SinkConfig { return &fileSink{} }},
-			{Name: "drop", NewSink: func() config.SinkConfig { return &stdoutSink{} }},
+			{Name: "drop", NewSink: func() config.SinkConfig { return &dropSink{} }},
 		},
 	}
 }
@@ -44,6 +44,12 @@ func (*stdoutSink) BuildSink(*config.Builder) config.Sink {
 	return config.Sink{Preparer: accepting{}, Open: openSink}
 }
 
+type dropSink struct{}
+
+func (*dropSink) BuildSink(*config.Builder) config.Sink {
+	return config.Sink{Traits: flow.Traits{Headers: true, Discards: true}, Preparer: accepting{}, Open: openSink}
+}
+
 type accepting struct{}
 
 func (accepting) Prepare(*flow.Message, *flow.Outgoing) error { return nil }
@@ -55,7 +61,7 @@ type kafkaSource struct {
 }
 
 func (*kafkaSource) BuildSource(*config.Builder) config.Source {
-	return config.Source{Traits: flow.Traits{Keyed: true}, Open: openSource}
+	return config.Source{Traits: flow.Traits{Keyed: true, Headers: true}, Open: openSource}
 }
 
 type kafkaSink struct {

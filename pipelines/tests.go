@@ -306,6 +306,8 @@ func (l *loader) expect(t *Test, name string, v *yamldoc.Value) {
 		if yamldoc.Decode(v, &e, l.context) {
 			t.Error = &ExpectedError{Node: e.Node, Code: e.Code, Class: e.Class, Message: e.Message}
 			l.checkErrorNode(v, e.Node)
+			checkWord(l, v, "code", e.Code, flow.Codes())
+			checkWord(l, v, "class", e.Class, classWords())
 		}
 		return
 	}
@@ -333,6 +335,31 @@ func (l *loader) expect(t *Test, name string, v *yamldoc.Value) {
 	for i, item := range v.Items() {
 		t.Expect[name] = append(t.Expect[name], l.expectation(item, &entries[i]))
 	}
+}
+
+// checkWord finds an expected code or class that no error has: the test could never pass.
+func checkWord[T ~string](l *loader, v *yamldoc.Value, key, word string, known []T) {
+	at, ok := v.Lookup(key)
+	if !ok || slices.Contains(known, T(word)) {
+		return
+	}
+	words := make([]string, len(known))
+	for i, k := range known {
+		words[i] = string(k)
+	}
+	hint := didYouMean(word, words)
+	if hint == "" {
+		hint = "there are: " + strings.Join(words, ", ")
+	}
+	at.Finding(l.findings, diag.BadValue, fmt.Sprintf("no error has the %s %q", key, word), hint)
+}
+
+func classWords() []string {
+	var words []string
+	for _, c := range flow.Classes() {
+		words = append(words, c.String())
+	}
+	return words
 }
 
 // checkErrorNode finds an expected error at a part that is not there: the test could never pass.

@@ -69,6 +69,7 @@ const (
 	DuplicateFrom  Code = "duplicate-from"
 	MissingCase    Code = "missing-case"
 	TwoErrorRoutes Code = "two-error-routes"
+	LostPart       Code = "lost-part"
 
 	ExpressionSyntax          Code = "expression-syntax"
 	ExpressionTooLong         Code = "expression-too-long"
@@ -179,6 +180,7 @@ var codes = []CodeDoc{
 	{DuplicateFrom, "a name twice in one from"},
 	{MissingCase, "a from that names a router without one of its cases"},
 	{TwoErrorRoutes, "a node with then and with a reader of its .errors"},
+	{LostPart, "a part of the messages that a sink has no place for, and that allow_loss does not name"},
 	{ExpressionSyntax, "an expression that does not parse"},
 	{ExpressionTooLong, "an expression of more than 16 KiB"},
 	{ExpressionTooDeep, "brackets or signs nested more than 200 deep in an expression"},

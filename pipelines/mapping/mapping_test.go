@@ -2,8 +2,23 @@ package mapping
 
 import (
 	"slices"
+	"strings"
 	"testing"
+
+	"github.com/millstream/millstream/pipelines"
+	"github.com/millstream/millstream/pipelines/config"
+	"github.com/millstream/millstream/pipelines/diag"
 )
+
+func TestAFileCanAllowEveryPartToBeLostAndNothingElse(t *testing.T) {
+	for _, part := range append(Parts(), "header") {
+		_, findings := pipelines.Compile("p.yaml", []byte("name: x\nallow_loss: ["+part+"]\n"), pipelines.Options{Registry: &config.Registry{}})
+		refused := slices.ContainsFunc(findings.All(), func(f diag.Finding) bool { return strings.HasPrefix(f.Message, "allow_loss") })
+		if refused != (part == "header") {
+			t.Errorf("%s is refused: %v", part, refused)
+		}
+	}
+}
 
 func TestEveryPairSaysWhatBecomesOfEachPartOnce(t *testing.T) {
 	classes := []Class{Exact, Renamed, Coerced, Folded, Emulated, Dropped, Refused}
