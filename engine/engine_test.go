@@ -1,8 +1,10 @@
 package engine
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -191,6 +193,22 @@ func TestFailuresEndAsTheFileSays(t *testing.T) {
 			check(t, r)
 		})
 	}
+}
+
+func TestANodeLogsForItsPipeline(t *testing.T) {
+	bubble(t, "with the engine's logger and the pipeline's name", func(t *testing.T) {
+		var out bytes.Buffer
+		r := newRig(t, 1, node(func(m *flow.Message, e *flow.Emitter) error {
+			e.Logger().Info("seen")
+			e.Emit(0, m)
+			return nil
+		}))
+		r.engine.opts.Logger = slog.New(slog.NewTextHandler(&out, nil))
+		r.run("a")
+		if !strings.Contains(out.String(), "msg=seen pipeline=p") {
+			t.Error(out.String())
+		}
+	})
 }
 
 func TestPanicIsPoison(t *testing.T) {

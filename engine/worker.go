@@ -184,6 +184,7 @@ func (w *worker) emitter(depth int) *flow.Emitter {
 	for len(w.emitters) <= depth {
 		em := &flow.Emitter{}
 		em.Bind(w.p.hard, w.hold)
+		em.BindLogger(w.p.log)
 		w.emitters = append(w.emitters, em)
 	}
 	return w.emitters[depth]

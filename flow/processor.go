@@ -1,6 +1,9 @@
 package flow
 
-import "context"
+import (
+	"context"
+	"log/slog"
+)
 
 // Processor is one node. There is one instance of it per pipeline; Process is called concurrently.
 type Processor interface {
@@ -32,6 +35,7 @@ type Emitter struct {
 	Settled End
 
 	ctx  context.Context
+	log  *slog.Logger
 	free []*Message
 	hold func(m *Message) *Held
 	held bool
@@ -39,6 +43,14 @@ type Emitter struct {
 
 // Context is done when the pipeline must stop at once. Processors that wait pass it on.
 func (e *Emitter) Context() context.Context { return e.ctx }
+
+// Logger is the pipeline's, with its name filled in; slog.Default() where no engine has lent one.
+func (e *Emitter) Logger() *slog.Logger {
+	if e.log == nil {
+		return slog.Default()
+	}
+	return e.log
+}
 
 // Emit sends m out at a port. Emitting the same message again sends a copy of it as it is then; what is changed between two emits of
 // one message may show in both, so use Copy where the two differ.
@@ -79,6 +91,9 @@ func (e *Emitter) take() *Message {
 
 // Bind is called by the engine to lend the emitter its context and its way of holding.
 func (e *Emitter) Bind(ctx context.Context, hold func(m *Message) *Held) { e.ctx, e.hold = ctx, hold }
+
+// BindLogger is called by the engine to lend the emitter the pipeline's logger.
+func (e *Emitter) BindLogger(log *slog.Logger) { e.log = log }
 
 // Reset is called by the engine before each Process of m.
 func (e *Emitter) Reset(m *Message) {

@@ -2,7 +2,6 @@
 package log
 
 import (
-	"context"
 	"log/slog"
 	"sync"
 	"time"
@@ -42,7 +41,7 @@ type Options struct {
 func (c *Config) Build(b *config.Builder) config.Node {
 	levels := map[string]slog.Level{"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError}
 	return config.Node{Processor: &processor{
-		message: b.Template(c.Log.Message), level: levels[c.Log.Level], pipeline: b.Pipeline, node: b.Name,
+		message: b.Template(c.Log.Message), level: levels[c.Log.Level], node: b.Name,
 		limit: limiter{window: c.Log.Rate.Per, most: c.Log.Rate.N},
 	}, Body: b.Scope.Body}
 }
@@ -51,18 +50,21 @@ func (c *Config) Build(b *config.Builder) config.Node {
 const payloadBytes = 1024
 
 type processor struct {
-	message        *expression.Template
-	level          slog.Level
-	pipeline, node string
-	limit          limiter
+	message *expression.Template
+	level   slog.Level
+	node    string
+	limit   limiter
 }
 
-// Process implements flow.Processor. The logger is slog's default at that moment: a processor is built long before anybody knows where it
-// will run, and a main sets the default logger for the whole process.
+// Process implements flow.Processor. The line is made whether or not it is written, so that the fate of a message depends neither on the
+// log's level nor on how many lines came before.
 func (p *processor) Process(m *flow.Message, e *flow.Emitter) error {
+	text, err := p.message.Render(m, nil)
+	if err != nil {
+		return err
+	}
 	e.Emit(0, m)
-	log := slog.Default()
-	ctx := context.Background()
+	log, ctx := e.Logger(), e.Context()
 	if !log.Enabled(ctx, p.level) {
 		return nil
 	}
@@ -70,11 +72,7 @@ func (p *processor) Process(m *flow.Message, e *flow.Emitter) error {
 	if !ok {
 		return nil
 	}
-	text, err := p.message.Render(m, nil)
-	if err != nil {
-		return err
-	}
-	attrs := []slog.Attr{slog.String("pipeline", p.pipeline), slog.String("node", p.node), slog.String("id", m.ID())}
+	attrs := []slog.Attr{slog.String("node", p.node), slog.String("id", m.ID())}
 	if suppressed > 0 {
 		attrs = append(attrs, slog.Int64("suppressed", suppressed))
 	}

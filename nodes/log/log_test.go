@@ -49,7 +49,7 @@ func TestALineIsLoggedAndTheMessageGoesOn(t *testing.T) {
 	if res.Err != nil || len(res.Out) != 1 || res.Out[0] != `{"temp":31.0,"secret":"x"}` {
 		t.Fatalf("%+v", res)
 	}
-	want := []map[string]any{{"level": "WARN", "msg": "hot: 31", "pipeline": "pipeline", "node": "node", "id": "test:topic@7"}}
+	want := []map[string]any{{"level": "WARN", "msg": "hot: 31", "node": "node", "id": "test:topic@7"}}
 	if diff := cmp.Diff(want, entries(t, out)); diff != "" {
 		t.Error(diff)
 	}
@@ -120,11 +120,21 @@ func TestALineThatCannotBeWrittenFailsTheMessage(t *testing.T) {
 	}
 }
 
-func TestADisabledLevelCostsNothing(t *testing.T) {
+func TestNeitherLevelNorRateDecidesAboutAMessage(t *testing.T) {
 	out := capture(t, slog.LevelWarn)
-	n := nodetest.Must(t, log.Type(), "log: { message: \"{{ body.missing }}\" }\n")
-	if res := n.Process(t, n.Message("{}")); res.Err != nil || len(res.Out) != 1 || out.Len() != 0 {
-		t.Errorf("%+v %s", res, out)
+	for name, text := range map[string]string{
+		"a level that is not logged": "log: { message: \"{{ body.a }}\" }\n",
+		"more lines than the rate":   "log: { message: \"{{ body.a }}\", rate: 1/h, level: error }\n",
+	} {
+		n := nodetest.Must(t, log.Type(), text)
+		n.Process(t, n.Message(`{"a":1}`))
+		out.Reset()
+		if res := n.Process(t, n.Message("{}")); res.Err == nil || len(res.Out) != 0 || out.Len() != 0 {
+			t.Errorf("%s: %+v %s", name, res, out)
+		}
+		if res := n.Process(t, n.Message(`{"a":2}`)); res.Err != nil || len(res.Out) != 1 || out.Len() != 0 {
+			t.Errorf("%s: %+v %s", name, res, out)
+		}
 	}
 }
 
