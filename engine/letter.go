@@ -77,15 +77,15 @@ func shorten(s string) string {
 
 func (w *worker) letterObject(m *flow.Message, payload []byte, lt *letter, failedAt string) ([]byte, error) {
 	e := lt.err
-	meta := map[string]any{}
-	for _, h := range m.Headers() {
-		meta[text(h.Name)] = text(h.Text())
-	}
+	meta, binary := letterMeta(m.Headers())
 	object := map[string]any{
 		"meta":     meta,
 		"error":    map[string]any{"class": e.Class.String(), "code": string(e.Code), "message": text(shorten(e.Message)), "node": e.Node},
 		"pipeline": w.p.prog.Name, "revision": w.p.revision, "attempts": lt.attempts,
 		"origin": text(w.p.prog.Mask(m.Origin())), "failed_at": failedAt,
+	}
+	if len(binary) > 0 {
+		object["meta_base64"] = binary
 	}
 	putBytes(object, "payload", payload)
 	putBytes(object, "key", m.Key())
@@ -94,6 +94,30 @@ func (w *worker) letterObject(m *flow.Message, payload []byte, lt *letter, faile
 		return nil, err
 	}
 	return value.AppendJSON(nil, v)
+}
+
+// letterMeta are headers as JSON: text in meta, what is not valid UTF-8 in base64 in binary. A name that comes more than once has a list.
+func letterMeta(hs []flow.Header) (meta, binary map[string]any) {
+	meta, binary = map[string]any{}, map[string]any{}
+	for _, h := range hs {
+		if v := h.Text(); utf8.ValidString(v) {
+			addMeta(meta, text(h.Name), v)
+		} else {
+			addMeta(binary, text(h.Name), base64.StdEncoding.EncodeToString([]byte(v)))
+		}
+	}
+	return meta, binary
+}
+
+func addMeta(into map[string]any, name, v string) {
+	switch old := into[name].(type) {
+	case nil:
+		into[name] = v
+	case []any:
+		into[name] = append(old, v)
+	default:
+		into[name] = []any{old, v}
+	}
 }
 
 // text is s as JSON can hold it.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/millstream/millstream/flow"
 	"github.com/millstream/millstream/flow/value"
@@ -123,7 +124,9 @@ func TestDeadLetterTellsWhatHappened(t *testing.T) {
 			return nil
 		}
 		r.start()
-		r.in.Feed(r.lane, flow.Record{Body: []byte("b\xffdy"), Topic: "orders", Partition: 3, Offset: 1234})
+		r.in.Feed(r.lane, flow.Record{Body: []byte("b\xffdy"), Topic: "orders", Partition: 3, Offset: 1234, Headers: []flow.Header{
+			flow.TextHeader("a", "1"), flow.TextHeader("b", "x"), flow.TextHeader("a", "2"), flow.TextHeader("a", "\xff"), flow.TextHeader("a", "3"),
+		}})
 		synctest.Wait()
 		time.Sleep(time.Hour)
 		r.p.Resume()
@@ -133,6 +136,13 @@ func TestDeadLetterTellsWhatHappened(t *testing.T) {
 		var got map[string]any
 		if err := json.Unmarshal([]byte(r.sinks[1].Bodies()[0]), &got); err != nil {
 			t.Fatal(err)
+		}
+		meta := map[string]any{"a": []any{"1", "2", "3"}, "b": "x"}
+		if diff := cmp.Diff(meta, got["meta"]); diff != "" {
+			t.Error(diff)
+		}
+		if diff := cmp.Diff(map[string]any{"a": "/w=="}, got["meta_base64"]); diff != "" {
+			t.Error(diff)
 		}
 		if got["payload_base64"] != "Yv9keQ==" || got["origin"] != "memory:orders/3@1234" || got["attempts"] != 3.0 || got["key"] != nil {
 			t.Errorf("%v", got)
