@@ -180,7 +180,14 @@ func typeProblem(text string, tree ast.Node, err error) Problem {
 		p.From, p.To = within(text, fe.From, fe.To)
 	}
 	p.Message = strings.TrimSpace(cleanTypes.Replace(p.Message))
+	operator := nilOperand(tree, fe)
 	switch {
+	case operator == "in":
+		p.Message, p.Hint = "nothing is in nil", `a list that may be missing gets a default: body.a in (body.list ?? [])`
+	case operator != "":
+		p.Message, p.Hint = operator+" does not take nil", "nil goes with ==, != and ?? alone; a value that may be missing gets a default: (body.a ?? 0)"
+	case strings.Contains(p.Message, "use nil as argument"):
+		p.Code, p.Hint = "wrong-arguments", "a value that may be missing gets a default: (body.a ?? \"\")"
 	case strings.HasPrefix(p.Message, "unknown field"):
 		p.Code = "unknown-field"
 		p.Message, p.Hint = unknownField(p.Message, memberAt(tree, fe.From))
@@ -194,6 +201,32 @@ func typeProblem(text string, tree ast.Node, err error) Problem {
 		p.Hint = "text becomes a number with int(x) or float(x)"
 	}
 	return p
+}
+
+// nilOperand is the operator at an error's place when nil is written beside it.
+func nilOperand(tree ast.Node, at *file.Error) string {
+	found := ""
+	var look func(n ast.Node)
+	look = func(n ast.Node) {
+		var operator string
+		var operands []ast.Node
+		switch n := n.(type) {
+		case *ast.BinaryNode:
+			operator, operands = n.Operator, []ast.Node{n.Left, n.Right}
+		case *ast.UnaryNode:
+			operator, operands = n.Operator, []ast.Node{n.Node}
+		}
+		for _, o := range operands {
+			if _, isNil := o.(*ast.NilNode); isNil && at != nil && n.Location().From == at.From {
+				found = operator
+			}
+		}
+		for _, c := range children(n) {
+			look(*c)
+		}
+	}
+	look(tree)
+	return found
 }
 
 // unknownField says which field was meant, where the fields are known.

@@ -154,7 +154,11 @@ func (r *run) invoke(s *site, args []any) (any, error) {
 	if !s.fn.NilOK {
 		for i, a := range args {
 			if a == nil {
-				name := s.piece(s.args[min(i, len(s.args)-1)])
+				arg := s.args[min(i, len(s.args)-1)]
+				name := s.piece(arg)
+				if _, literal := arg.(*ast.NilNode); literal {
+					return nil, s.fail("%s does not take nil; a value that may be missing gets a default with ??,", s.fn.Name)
+				}
 				return nil, s.fail("%s is nil; give a default with ??,", name)
 			}
 		}

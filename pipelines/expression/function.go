@@ -49,7 +49,7 @@ func (c *Call) spend(steps int) error { return c.run.spend(steps) }
 // made charges a string of that many bytes before it is made.
 func (c *Call) made(bytes int) error {
 	if bytes > maxString {
-		return fmt.Errorf("the result would have %d bytes; %d are allowed", bytes, maxString)
+		return fmt.Errorf("the result would have more than %d bytes", maxString)
 	}
 	return c.run.spend(bytes / bytesAStep)
 }

@@ -32,6 +32,9 @@ func (s *site) piece(n ast.Node) string {
 	if from >= to {
 		return n.String()
 	}
+	if _, call := n.(*ast.CallNode); call && to < len(s.src) && s.src[to] == '(' {
+		to++ // constant arguments may have lost their places
+	}
 	text := s.src[from:balanced(s.src, from, to)]
 	if len(text) > 80 {
 		return string(text[:79]) + "…"
