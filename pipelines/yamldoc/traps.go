@@ -182,8 +182,14 @@ func (f *trapFinder) tokens() {
 			if !f.dash() {
 				return
 			}
+		case c == '&' && f.badMark(f.pos):
+			f.noMark()
+			return
 		case c == '&' || c == '!':
 			f.pos = wordEnd(f.src, f.pos)
+		case c == '*' && f.badMark(f.pos):
+			f.noMark()
+			return
 		case c == '*':
 			if !f.aliasValue() {
 				return
@@ -224,6 +230,30 @@ func (f *trapFinder) dash() bool {
 // keyBefore tells whether the value being read stands behind a key rather than a dash.
 func (f *trapFinder) keyBefore() bool {
 	return strings.HasSuffix(strings.TrimRight(f.src[f.lineStart():f.pos], " \t"), ":")
+}
+
+// badMark tells whether the & or * at pos is followed by what cannot be the name of an anchor.
+func (f *trapFinder) badMark(pos int) bool {
+	end := pos + 1
+	for end < len(f.src) && (f.src[end] == '_' || f.src[end] == '-' || isAlphanumeric(f.src[end])) {
+		end++
+	}
+	return end == pos+1 || !f.blankAt(end) && strings.IndexByte(",]}:", f.src[end]) < 0
+}
+
+func isAlphanumeric(c byte) bool {
+	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
+}
+
+// noMark notes a text that starts with & or *, up to the end of the line.
+func (f *trapFinder) noMark() {
+	what := "an anchor"
+	if f.peek() == '*' {
+		what = "an alias"
+	}
+	f.add(trap{start: f.pos, end: trimmedEnd(f.src, f.pos, f.lineEnd()), code: diag.YAMLAnchor, from: f.pos, to: f.lineEnd(),
+		message: "an unquoted text cannot start with " + string(f.peek()) + ", which makes it " + what + " of YAML", hint: hintBlock})
+	f.nextLine()
 }
 
 // aliasValue reads an alias, behind which nothing but a comment or a colon may stand, and tells whether the line goes on.

@@ -66,6 +66,10 @@ func (f *trapFinder) brackets() {
 		case c == '"' || c == '\'':
 			f.quoted(c)
 			f.afterInner(diag.TextAfterQuote)
+		case (c == '*' || c == '&') && f.badMark(f.pos) && strings.IndexByte(" \t\r\n,[{:", f.src[f.pos-1]) >= 0:
+			f.add(trap{start: f.pos, end: f.flowTextEnd(), code: diag.YAMLAnchor, from: f.pos, to: f.pos,
+				message: "an unquoted text cannot start with " + string(c) + ", which makes it an anchor or alias of YAML", hint: hintBlock})
+			f.pos++
 		case c == '*':
 			f.alias()
 		case c == '#' && f.blankAt(f.pos-1):

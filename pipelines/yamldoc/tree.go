@@ -90,7 +90,8 @@ func (c *treeCheck) walk(n *yaml.Node) {
 	if n.Kind == yaml.AliasNode {
 		return
 	}
-	if c.doc.holes[c.doc.content(n)] && (n.Kind == yaml.ScalarNode) {
+	// A value that was left out may begin with what looks like an anchor in the file.
+	if n.Kind == yaml.ScalarNode && (c.doc.holes[c.doc.content(n)] || c.doc.holes[c.doc.lines.offset(n.Line, n.Column)]) {
 		c.doc.broken[n] = true
 		return
 	}
