@@ -139,7 +139,7 @@ func (p *pipeline) withSpareWorker(sub *run, f func(w *worker)) {
 
 func (p *pipeline) lend(w *worker, f func(w *worker)) {
 	defer p.giveBack(w)
-	w.rec = 0
+	w.rec, w.made = 0, 0
 	f(w)
 }
 

@@ -63,7 +63,11 @@ type lateEnd struct {
 	left bool
 }
 
-const outBlock = 256
+// outBlock is how many messages the first block of a store has room for, maxOutBlock the largest one, and the most that is kept.
+const (
+	outBlock    = 256
+	maxOutBlock = 4096
+)
 
 func (r *run) reset(p *pipeline, src *sourceRun, b *flow.Batch) {
 	n := len(b.Records)
@@ -98,6 +102,9 @@ func (r *run) dropOuts() {
 	for _, lists := range [...][][]*flow.Outgoing{r.outs, r.offers} {
 		for i := range lists {
 			clear(lists[i])
+			if cap(lists[i]) > maxOutBlock {
+				lists[i] = nil
+			}
 			lists[i] = lists[i][:0]
 		}
 	}
@@ -145,7 +152,7 @@ func (r *run) missed(rec int32) {
 // newOut gives room for one more message to a sink. Blocks are never moved: the pointers stay good.
 func (r *run) newOut() *flow.Outgoing {
 	if len(r.store) == cap(r.store) {
-		n := max(outBlock, 2*cap(r.store))
+		n := min(max(outBlock, 2*cap(r.store)), maxOutBlock)
 		if r.root != nil {
 			n = 4
 		}

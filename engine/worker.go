@@ -24,6 +24,8 @@ type worker struct {
 	again    pipelines.Edge
 	attempts int
 	retrying bool
+	// made is how many messages the record has become beside itself.
+	made int
 }
 
 func newWorker(p *pipeline) *worker {
@@ -33,6 +35,7 @@ func newWorker(p *pipeline) *worker {
 // record runs record i of the batch from the source on.
 func (w *worker) record(i int) {
 	r := w.run
+	w.made = 0
 	w.rec = int32(i) // a batch holds MaxBatchRecords at most
 	w.msg.Open(r.source.env, r.batch, i)
 	w.enter(r.source, &w.msg)
@@ -94,6 +97,7 @@ func (w *worker) walk(e pipelines.Edge, m *flow.Message, depth int) {
 		m.MarkIn(&state)
 		if err := w.process(n, m, em); err != nil {
 			m.Rollback(state)
+			em.Forget()
 			c.errors++
 			w.fail(e.Index, m, err, depth)
 			em.Recycle(m)
@@ -139,6 +143,7 @@ func (w *worker) fan(n *pipelines.Node, em *flow.Emitter, depth int) {
 	for _, out := range em.Emitted {
 		em.Recycle(out.Message)
 	}
+	em.Forget()
 }
 
 // process runs one node; a panic becomes an error of class poison.
@@ -166,6 +171,10 @@ func (w *worker) process(n *pipelines.Node, m *flow.Message, em *flow.Emitter) (
 	if err := n.Processor.Process(m, em); err != nil {
 		return err
 	}
+	if em.Over() || w.made+len(em.Emitted) > flow.MaxMessages {
+		return flow.TooMany()
+	}
+	w.made += max(0, len(em.Emitted)-1)
 	return checkPorts(n, em.Emitted)
 }
 

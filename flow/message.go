@@ -90,6 +90,12 @@ func (m *Message) copyFrom(o *Message) {
 	m.Body.CopyFrom(&o.Body)
 }
 
+// forget lets go of all that m refers to.
+func (m *Message) forget() {
+	m.Body.Reset(m.env.Paths, nil, m.env.Format)
+	m.record, m.batch, m.env, m.payload, m.key, m.failure, m.extras, m.shared = nil, nil, nil, nil, nil, nil, nil, false
+}
+
 // share gives the extras away for reading; from now on both sides copy before they write.
 func (m *Message) share() *extras {
 	m.shared = m.extras != nil

@@ -39,6 +39,15 @@ type Emitter struct {
 	free []*Message
 	hold func(m *Message) *Held
 	held bool
+	over bool
+}
+
+// MaxMessages is how many messages one record may become on its way through a pipeline.
+const MaxMessages = 10_000
+
+// TooMany is the failure of a message that would become more than MaxMessages.
+func TooMany() *Error {
+	return Errorf(Permanent, CodeTooLarge, "one record may become %d messages at most", MaxMessages)
 }
 
 // Context is done when the pipeline must stop at once. Processors that wait pass it on.
@@ -53,8 +62,13 @@ func (e *Emitter) Logger() *slog.Logger {
 }
 
 // Emit sends m out at a port. Emitting the same message again sends a copy of it as it is then; what is changed between two emits of
-// one message may show in both, so use Copy where the two differ.
+// one message may show in both, so use Copy where the two differ. After MaxMessages the message that is being processed fails, and
+// nothing of it is sent.
 func (e *Emitter) Emit(p Port, m *Message) {
+	if len(e.Emitted) >= MaxMessages {
+		e.over = true
+		return
+	}
 	if m.emitted {
 		m = e.Copy(m)
 	}
@@ -97,9 +111,29 @@ func (e *Emitter) BindLogger(log *slog.Logger) { e.log = log }
 
 // Reset is called by the engine before each Process of m.
 func (e *Emitter) Reset(m *Message) {
-	e.Emitted, e.Settled, e.held = e.Emitted[:0], Open, false
+	e.Forget()
+	e.Settled, e.held, e.over = Open, false, false
 	m.emitted = false
 }
+
+// Forget lets go of what was emitted; the engine calls it when the branches have ended.
+func (e *Emitter) Forget() {
+	clear(e.Emitted)
+	if cap(e.Emitted) > keptEmitted {
+		e.Emitted = nil
+	}
+	e.Emitted = e.Emitted[:0]
+}
+
+// Over reports to the engine whether more than MaxMessages were emitted since Reset.
+func (e *Emitter) Over() bool { return e.over }
+
+// What an emitter keeps for the next message: room for so many emitted ones, and so many copies, of payloads up to this size.
+const (
+	keptEmitted     = 1024
+	keptCopies      = 64
+	keptCopyPayload = 64 << 10
+)
 
 // WasHeld reports to the engine whether Hold was called since Reset.
 func (e *Emitter) WasHeld() bool { return e.held }
@@ -107,8 +141,12 @@ func (e *Emitter) WasHeld() bool { return e.held }
 // Recycle gives a copy back once its branch has ended; the engine calls it. Messages that this emitter has not made, or has back
 // already, are left alone.
 func (e *Emitter) Recycle(m *Message) {
-	if m.home == e && !m.free {
-		m.free = true
+	if m.home != e || m.free {
+		return
+	}
+	m.free = true
+	if len(e.free) < keptCopies && len(m.payload) <= keptCopyPayload {
+		m.forget()
 		e.free = append(e.free, m)
 	}
 }

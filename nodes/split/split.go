@@ -22,7 +22,7 @@ func Type() config.NodeType {
 // Config is what stands in the file.
 type Config struct {
 	// Split is the list. Each element becomes the body of a message that inherits everything else; meta.split_index counts them from 0, and
-	// the id gets /index. An empty list counts as filtered; anything but a list is an error.
+	// the id gets /index. An empty list counts as filtered; anything but a list, and one of more than 10,000 elements, is an error.
 	Split config.Expression `yaml:"split" required:"true"`
 }
 
@@ -55,6 +55,9 @@ func (p *processor) Process(m *flow.Message, e *flow.Emitter) error {
 	if err != nil {
 		return err
 	}
+	if len(list.List()) > flow.MaxMessages {
+		return flow.TooMany()
+	}
 	for i, x := range list.List() {
 		element := e.Copy(m)
 		if err := element.Body.Set(document.Root, value.Unbox(x)); err != nil {
@@ -86,6 +89,9 @@ func (p *processor) text(m *flow.Message, e *flow.Emitter) []byte {
 func splitText(m *flow.Message, e *flow.Emitter, text []byte) error {
 	at := syntax.Space(text, 1)
 	for i := 0; text[at] != ']'; i++ {
+		if i == flow.MaxMessages {
+			return flow.TooMany()
+		}
 		end := syntax.Skip(text, at, 1)
 		if end < 0 {
 			return flow.Errorf(flow.Permanent, flow.CodeDecode, "split: %w", syntax.Fault(end))

@@ -101,3 +101,17 @@ func TestMistakesInASplitAreFound(t *testing.T) {
 		}
 	}
 }
+
+func TestALongListIsAnError(t *testing.T) {
+	for _, expression := range []string{"body", "map(body, it)"} {
+		n := nodetest.Must(t, split.Type(), "split: "+expression+"\n")
+		list := "[1" + strings.Repeat(",1", 9_999)
+		if res := n.Process(t, n.Message(list+"]")); res.Err != nil || len(res.Out) != 10_000 {
+			t.Errorf("%s: %v, %d elements", expression, res.Err, len(res.Out))
+		}
+		var e *flow.Error
+		if res := n.Process(t, n.Message(list+",1]")); !errors.As(res.Err, &e) || e.Class != flow.Permanent {
+			t.Errorf("%s: %v", expression, res.Err)
+		}
+	}
+}
