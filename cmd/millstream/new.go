@@ -5,6 +5,9 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/millstream/millstream/pipelines"
+	"github.com/millstream/millstream/pipelines/diag"
 )
 
 func newCommand(s *streams) *cobra.Command {
@@ -36,10 +39,21 @@ func newCommand(s *streams) *cobra.Command {
 			if err != nil {
 				return failWith(exitInvalid, fmt.Errorf("%w; millstream list shows what there is", err))
 			}
-			_, err = fmt.Fprint(s.out, text)
+			_, err = fmt.Fprint(s.out, s.allowing(text))
 			return err
 		},
 	}
 	c.Flags().StringVar(&name, "name", "", "the pipeline's name (default: SOURCE-to-SINK)")
 	return c
+}
+
+// allowing adds to a new file that headers may get lost, where the sink has no place for those of the source.
+func (s *streams) allowing(text string) string {
+	_, findings := pipelines.Compile("new.yaml", []byte(text), pipelines.Options{Registry: s.registry()})
+	for _, f := range findings.All() {
+		if f.Code == diag.LostPart {
+			return text + "allow_loss: [headers]\n"
+		}
+	}
+	return text
 }
