@@ -29,7 +29,10 @@ type Source struct {
 	Broker `yaml:",inline"`
 	// Queue is the queue to consume.
 	Queue string `yaml:"queue" required:"true"`
-	// Prefetch is how many deliveries may be unacknowledged; 0 is twice the largest batch.
+	// Prefetch is how many deliveries may be unacknowledged. Left out, it goes by the size of the messages, so that these fit into
+	// limits.in_flight_bytes, and is twice the largest batch at most; a consumer is then replaced by another one of the same
+	// connection when the window has to change. Give a number for a queue with x-single-active-consumer, which the replacement
+	// would hand to another process.
 	Prefetch int `yaml:"prefetch"`
 	// Declare creates the queue if it is missing. Left out: the queue must exist.
 	Declare *Declare `yaml:"declare"`

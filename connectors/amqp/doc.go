@@ -1,7 +1,8 @@
 // Package amqp reads from queues and publishes to exchanges of RabbitMQ and other AMQP 0-9-1 brokers. It knows no engine and no other
 // connector.
 //
-// The source consumes one queue with manual acknowledgement and a prefetch window. Each connection is a lane of its own, since the
+// The source consumes one queue with manual acknowledgement and a prefetch window that goes by the size of
+// the messages. Each connection is a lane of its own, since the
 // broker redelivers what a lost connection leaves. Settled deliveries are acknowledged as a contiguous prefix with one frame; what is
 // settled behind a hole is acknowledged by itself after a moment, so that one slow record does not use up the window; what comes back
 // unsettled is requeued.

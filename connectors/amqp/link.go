@@ -85,7 +85,8 @@ func checkExchange(conn *amqp.Connection, exchange string) error {
 
 // publish writes one message. It waits while the window is full or the broker has blocked the connection: the back-pressure.
 func (l *link) publish(ctx context.Context, e *entry) error {
-	if frame := l.conn.Config.FrameSize; frame > 0 && e.pub.header > frame-64 {
+	pub := e.content()
+	if frame := l.conn.Config.FrameSize; frame > 0 && pub.header > frame-64 {
 		return flow.Errorf(flow.Permanent, flow.CodeTooLarge, "the headers do not fit into the broker's frames of %d bytes", frame)
 	}
 	select {
@@ -108,7 +109,7 @@ func (l *link) publish(ctx context.Context, e *entry) error {
 	if !l.window.add(e) {
 		return errLost
 	}
-	confirm, err := l.ch.PublishWithDeferredConfirm(e.pub.exchange, e.key, e.pub.mandatory, false, e.pub.message)
+	confirm, err := l.ch.PublishWithDeferredConfirm(pub.exchange, e.key, pub.mandatory, false, pub.message)
 	if err != nil {
 		// The link is about to end and answers the message, as part of the window.
 		l.end()
@@ -271,12 +272,13 @@ func about(cause error, e *entry) bool {
 	if !errors.As(cause, &said) {
 		return false
 	}
+	pub := e.content()
 	if size, ok := sizeIn(cause); ok {
-		return size == len(e.pub.message.Body)
+		return size == len(pub.message.Body)
 	}
 	switch said.Code {
 	case amqp.NotFound, amqp.AccessRefused:
-		return strings.Contains(said.Reason, "exchange '"+e.pub.exchange+"'") || e.pub.exchange == "" && strings.Contains(said.Reason, "default exchange")
+		return strings.Contains(said.Reason, "exchange '"+pub.exchange+"'") || pub.exchange == "" && strings.Contains(said.Reason, "default exchange")
 	}
 	return false
 }

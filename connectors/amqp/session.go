@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"sync"
 	"time"
 
@@ -34,6 +35,11 @@ type session struct {
 	stopped   chan struct{}
 	stopping  sync.Once
 	ended     sync.WaitGroup
+
+	sizing *sizing
+	// mu is held while a consumer begins or ends; consumers counts them and makes their tags.
+	mu        sync.Mutex
+	consumers int
 }
 
 // connect opens a connection and makes sure that the queue is there.
@@ -82,17 +88,22 @@ func (s *source) declare(ch *amqp.Channel) error {
 }
 
 // consume begins to read, once.
-func (se *session) consume(queue string, prefetch int) (err error) {
+func (se *session) consume(queue string, sizing *sizing) (err error) {
 	se.consuming.Do(func() {
-		if err = se.ch.Qos(prefetch, 0, false); err != nil {
-			return
-		}
+		se.sizing = sizing
 		var deliveries <-chan amqp.Delivery
-		if deliveries, err = se.ch.Consume(queue, consumerTag, false, false, false, false, nil); err != nil {
+		if deliveries, err = se.begin(queue); err != nil {
 			return
 		}
-		se.buffer = make(chan amqp.Delivery, prefetch)
-		se.ended.Go(func() { se.pump(deliveries) })
+		se.buffer = make(chan amqp.Delivery, sizing.most)
+		se.ended.Go(func() {
+			defer close(se.buffer)
+			for again := true; again; {
+				if again = se.pump(deliveries); again {
+					deliveries, again = se.beginAgain(queue)
+				}
+			}
+		})
 		se.ended.Go(se.flushNowAndThen)
 	})
 	if err != nil {
@@ -101,18 +112,58 @@ func (se *session) consume(queue string, prefetch int) (err error) {
 	return nil
 }
 
-// pump moves deliveries into the buffer until the library ends them. What comes after the stop is left to the broker.
-func (se *session) pump(deliveries <-chan amqp.Delivery) {
-	defer close(se.buffer)
+// begin makes a consumer with the window as it is to be now.
+func (se *session) begin(queue string) (<-chan amqp.Delivery, error) {
+	if err := se.ch.Qos(se.sizing.current, 0, false); err != nil {
+		return nil, err
+	}
+	se.consumers++
+	return se.ch.Consume(queue, se.tag(), false, false, false, false, nil)
+}
+
+// beginAgain follows a consumer that was ended for another window; false when the session is to stop or is lost.
+func (se *session) beginAgain(queue string) (<-chan amqp.Delivery, bool) {
+	se.mu.Lock()
+	defer se.mu.Unlock()
+	if se.isStopped() {
+		return nil, false
+	}
+	deliveries, err := se.begin(queue)
+	return deliveries, err == nil
+}
+
+func (se *session) tag() string { return consumerTag + "-" + strconv.Itoa(se.consumers) }
+
+func (se *session) isStopped() bool {
+	select {
+	case <-se.stopped:
+		return true
+	default:
+		return false
+	}
+}
+
+// pump moves deliveries into the buffer until the library ends them. What comes after the stop is left to the broker. It reports whether
+// it ended the consumer for one with another window; what is unacknowledged stays so, and the next consumer gets what comes behind it.
+func (se *session) pump(deliveries <-chan amqp.Delivery) (again bool) {
 	for d := range deliveries {
-		select {
-		case <-se.stopped:
+		if se.isStopped() {
 			_ = d.Nack(false, true)
 			continue
-		default:
 		}
-		se.buffer <- d // never blocks: the broker keeps to the window
+		if !again && se.sizing.saw(len(d.Body)) {
+			again = se.endConsumer()
+		}
+		se.buffer <- d
 	}
+	return again
+}
+
+// endConsumer ends the consumer, unless somebody else does; the library then ends its deliveries, the last ones first.
+func (se *session) endConsumer() bool {
+	se.mu.Lock()
+	defer se.mu.Unlock()
+	return !se.isStopped() && se.ch.Cancel(se.tag(), false) == nil
 }
 
 func (se *session) flushNowAndThen() {
@@ -130,8 +181,10 @@ func (se *session) flushNowAndThen() {
 
 // stopConsuming takes no more deliveries, and gives back what was not pushed.
 func (se *session) stopConsuming() {
-	_ = se.ch.Cancel(consumerTag, false)
+	se.mu.Lock()
 	se.stop()
+	_ = se.ch.Cancel(se.tag(), false)
+	se.mu.Unlock()
 	for d := range se.buffer {
 		_ = d.Nack(false, true)
 	}

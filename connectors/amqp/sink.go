@@ -177,7 +177,7 @@ func (s *sink) Send(ctx context.Context, outs []*flow.Outgoing, done func()) {
 	c.stop = context.AfterFunc(ctx, func() {
 		err := flow.Errorf(flow.Transient, flow.CodeUnavailable, "not confirmed: %w", context.Cause(ctx))
 		for i := range entries {
-			entries[i].answer(err)
+			entries[i].abandon(err)
 		}
 	})
 	defer c.oneDone()

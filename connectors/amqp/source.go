@@ -14,10 +14,9 @@ import (
 
 // source consumes one queue. It reconnects for ever once it has been open.
 type source struct {
-	host     flow.Host
-	dialer   dialer
-	cfg      Source
-	prefetch int
+	host   flow.Host
+	dialer dialer
+	cfg    Source
 
 	batchRecords int
 	batchBytes   int64
@@ -38,10 +37,7 @@ func (c *Source) open(d dialer) func(context.Context, flow.Host) (flow.Source, e
 	return func(ctx context.Context, host flow.Host) (flow.Source, error) {
 		limits := host.Limits()
 		s := &source{
-			host: host, dialer: d, cfg: *c, prefetch: c.Prefetch, batchRecords: limits.BatchRecords(), batchBytes: limits.BatchBytes(),
-		}
-		if s.prefetch == 0 {
-			s.prefetch = min(2*s.batchRecords, maxPrefetch)
+			host: host, dialer: d, cfg: *c, batchRecords: limits.BatchRecords(), batchBytes: limits.BatchBytes(),
 		}
 		s.flights.New = func() any { return &flight{} }
 		ctx, cancel := context.WithTimeout(ctx, openTimeout)
@@ -117,9 +113,17 @@ func (s *source) drop(lost *session) {
 	s.mu.Unlock()
 }
 
+// window is how many deliveries may be unacknowledged.
+func (s *source) window() *sizing {
+	if s.cfg.Prefetch > 0 {
+		return fixed(s.cfg.Prefetch)
+	}
+	return newSizing(s.host.Limits(), min(2*s.batchRecords, maxPrefetch))
+}
+
 // consume reads one session until it is lost or ctx is done.
 func (s *source) consume(ctx context.Context, se *session, in flow.Intake) error {
-	if err := se.consume(s.cfg.Queue, s.prefetch); err != nil {
+	if err := se.consume(s.cfg.Queue, s.window()); err != nil {
 		return err
 	}
 	for {

@@ -34,6 +34,8 @@ type entry struct {
 	key     string
 	at      time.Time
 	confirm *amqp.DeferredConfirmation
+	// mu guards pub, which is changed once: when somebody answers the entry while it is still in the window.
+	mu sync.Mutex
 	// returned is what the broker said when it returned the message.
 	returned *flow.Error
 	answered atomic.Bool
@@ -46,6 +48,56 @@ func (e *entry) answer(err error) {
 	}
 	e.out.Err = err
 	e.call.oneDone()
+}
+
+// abandon answers a message that stays in the window: the broker may still return it. What it looks like is kept in memory of its own,
+// since the caller's is used again.
+func (e *entry) abandon(err error) {
+	if e.answered.Swap(true) {
+		return
+	}
+	e.mu.Lock()
+	e.pub = e.pub.own()
+	e.mu.Unlock()
+	e.out.Err = err
+	e.call.oneDone()
+}
+
+// content is the message as it is or was published.
+func (e *entry) content() *publishing {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.pub
+}
+
+// own copies a publishing with the bytes in it.
+func (p *publishing) own() *publishing {
+	c := *p
+	c.message.Body = bytes.Clone(p.message.Body)
+	if p.message.Headers != nil {
+		c.message.Headers, _ = ownField(p.message.Headers).(amqp.Table)
+	}
+	return &c
+}
+
+func ownField(v any) any {
+	switch v := v.(type) {
+	case []byte:
+		return bytes.Clone(v)
+	case amqp.Table:
+		t := make(amqp.Table, len(v))
+		for name, e := range v {
+			t[name] = ownField(e)
+		}
+		return t
+	case []any:
+		l := make([]any, len(v))
+		for i, e := range v {
+			l[i] = ownField(e)
+		}
+		return l
+	}
+	return v
 }
 
 const maxWindow = 2048
@@ -107,7 +159,10 @@ func (w *window) took(r *amqp.Return) bool {
 	return false
 }
 
+// looksLike holds the lock, so that the bytes are not given away meanwhile.
 func (e *entry) looksLike(r *amqp.Return) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
 	m := &e.pub.message
 	return e.pub.mandatory && e.key == r.RoutingKey && e.pub.exchange == r.Exchange && m.MessageId == r.MessageId &&
 		m.CorrelationId == r.CorrelationId && m.Type == r.Type && sameSecond(m.Timestamp, r.Timestamp) &&

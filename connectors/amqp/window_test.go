@@ -1,6 +1,8 @@
 package amqp
 
 import (
+	"errors"
+	"sync"
 	"testing"
 
 	amqp "github.com/rabbitmq/amqp091-go"
@@ -40,5 +42,35 @@ func TestAReturnBelongsToTheFirstMessageBehindTheLastThatLooksTheSame(t *testing
 	}
 	if returned("k", "never sent", nil) {
 		t.Error("a return belongs to a message that was not sent")
+	}
+}
+
+func TestAMessageThatWasGivenUpIsKnownByItsOwnMemory(t *testing.T) {
+	body, header := []byte("body"), []byte("header")
+	w := newWindow()
+	c := &call{done: func() {
+		copy(body, "####")
+		copy(header, "######")
+	}}
+	c.left.Store(1)
+	e := &entry{out: &flow.Outgoing{}, call: c, key: "k", pub: &publishing{mandatory: true, message: amqp.Publishing{
+		Body: body, Headers: amqp.Table{"b": header, "t": amqp.Table{"l": []any{header}}},
+	}}}
+	w.room <- struct{}{}
+	w.add(e)
+	givenUp := errors.New("given up")
+	var both sync.WaitGroup
+	both.Go(func() { e.abandon(givenUp) })
+	returned := &amqp.Return{RoutingKey: "k", Body: []byte("body"), ReplyCode: amqp.NoRoute, Headers: amqp.Table{
+		"b": []byte("header"), "t": amqp.Table{"l": []any{[]byte("header")}},
+	}}
+	both.Go(func() {
+		if !w.took(returned) {
+			t.Error("the return was not recognized")
+		}
+	})
+	both.Wait()
+	if !e.looksLike(returned) || !errors.Is(e.out.Err, givenUp) {
+		t.Errorf("the message is %q, its result %v", e.pub.message.Body, e.out.Err)
 	}
 }
