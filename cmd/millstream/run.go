@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/millstream/millstream/engine"
+	"github.com/millstream/millstream/flow"
 	"github.com/millstream/millstream/internal/terminal"
 	"github.com/millstream/millstream/pipelines"
 )
@@ -169,6 +170,32 @@ func (r *runner) drains(sig os.Signal) {
 	r.log.Info("draining; a second signal stops at once", "signal", sig.String(), "timeout", r.drain)
 }
 
+// startOne starts a pipeline. A broker that is down is tried again until the time for starting is over; what waiting cannot mend fails at
+// once.
+func (r *runner) startOne(ctx context.Context, prog *pipelines.Program) (*engine.Pipeline, error) {
+	for pause := firstPause; ; pause = min(2*pause, longestPause) {
+		p, err := r.engine.Start(ctx, prog)
+		var e *flow.Error
+		if err == nil || !errors.As(err, &e) || e.Class != flow.Transient || ctx.Err() != nil {
+			return p, err
+		}
+		if pause == firstPause {
+			r.log.Warn("pipeline cannot start yet; it is tried again", "pipeline", prog.Name, "error", err)
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return nil, err
+		}
+	}
+}
+
+// The pauses between attempts to start.
+const (
+	firstPause   = 250 * time.Millisecond
+	longestPause = 2 * time.Second
+)
+
 func (r *runner) start(ctx context.Context, programs []*pipelines.Program) {
 	var (
 		wg      sync.WaitGroup
@@ -179,7 +206,7 @@ func (r *runner) start(ctx context.Context, programs []*pipelines.Program) {
 		wg.Add(1)
 		go func() {
 			defer wg.Done()
-			p, err := r.engine.Start(ctx, prog)
+			p, err := r.startOne(ctx, prog)
 			if err != nil && errors.Is(ctx.Err(), context.Canceled) {
 				r.log.Info("pipeline not started", "pipeline", prog.Name)
 				return
