@@ -5,6 +5,7 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -90,9 +91,13 @@ func (p *preparer) Prepare(m *flow.Message, o *flow.Outgoing) error {
 		if v.Kind() != value.KindInt || v.Int() < 0 || v.Int() > math.MaxInt32 {
 			return flow.Errorf(flow.Permanent, flow.CodeExpression, "partition must be a whole number from 0, not %s", show(v))
 		}
-		extra.partition = int32(v.Int()) //nolint:gosec // just checked
+		extra.partition = int32(v.Int())
 	}
-	extra.headers = headersOf(m, o)
+	left, err := transport.Lifetime(m, o)
+	if err != nil {
+		return err
+	}
+	extra.headers = headersOf(m, o, left)
 	if extra.headers != nil || extra.partition != anyPartition {
 		o.Native = &extra
 	}
@@ -131,6 +136,7 @@ func keyBytes(v value.Value) ([]byte, error) {
 		return strconv.AppendInt(nil, v.Int(), 10), nil
 	case value.KindBool:
 		return strconv.AppendBool(nil, v.Bool()), nil
+	default:
 	}
 	return nil, flow.Errorf(flow.Permanent, flow.CodeExpression, "a key is text, bytes, an int, a bool or nil, not %s", show(v))
 }
@@ -143,7 +149,7 @@ const (
 )
 
 // headersOf are the record's headers: the message's own, then the properties that have no header of their own.
-func headersOf(m *flow.Message, o *flow.Outgoing) []kgo.RecordHeader {
+func headersOf(m *flow.Message, o *flow.Outgoing, left time.Duration) []kgo.RecordHeader {
 	own, props := o.Headers(), o.Props()
 	if len(own) == 0 && props == nil {
 		return nil
@@ -158,7 +164,7 @@ func headersOf(m *flow.Message, o *flow.Outgoing) []kgo.RecordHeader {
 		}
 	}
 	if props != nil {
-		hs = appendProperties(hs, props)
+		hs = appendProperties(hs, props, left)
 	}
 	if len(hs) == 0 {
 		return nil
@@ -191,8 +197,9 @@ func appendHeader(hs []kgo.RecordHeader, h flow.Header) []kgo.RecordHeader {
 	}
 }
 
-// appendProperties adds each property under its name as a header, where the message has no such header.
-func appendProperties(hs []kgo.RecordHeader, p *flow.Properties) []kgo.RecordHeader {
+// appendProperties adds each property under its name as a header, where the message has no such header; left is what is left of its time
+// to live.
+func appendProperties(hs []kgo.RecordHeader, p *flow.Properties, left time.Duration) []kgo.RecordHeader {
 	add := func(name string, v []byte) {
 		for _, h := range hs {
 			if h.Key == name {
@@ -219,8 +226,8 @@ func appendProperties(hs []kgo.RecordHeader, p *flow.Properties) []kgo.RecordHea
 	if p.HasPriority {
 		add(prefix+"priority", strconv.AppendUint(nil, uint64(p.Priority), 10))
 	}
-	if p.TTL > 0 {
-		add(prefix+"ttl-ms", strconv.AppendInt(nil, p.TTL.Milliseconds(), 10))
+	if left > 0 {
+		add(prefix+"ttl-ms", strconv.AppendInt(nil, (left+time.Millisecond-1).Milliseconds(), 10))
 	}
 	return hs
 }

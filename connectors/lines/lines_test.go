@@ -172,7 +172,7 @@ func TestMemoryIsUsedAgainOnlyWhenNobodyHoldsIt(t *testing.T) {
 				t.Fatalf("line %d is %.40q… of %d bytes, want %.40q… of %d", o.first+k, body, len(body), line, len(line))
 			}
 		}
-		chunk := o.batch.Memory.(*Chunk) //nolint:forcetypeassert // Cut puts nothing else there
+		chunk := o.batch.Memory.(*Chunk)
 		b.Settle(o.batch)
 		poison(chunk)
 	}

@@ -79,7 +79,7 @@ func (r *run) binary(s *site, a, b any) (any, error) {
 	}
 	v, err := r.apply(s, a, b)
 	switch {
-	case err == errMismatch:
+	case errors.Is(err, errMismatch):
 		return nil, s.fail("%s cannot take %s and %s", s.op, article(kindName(a)), article(kindName(b)))
 	case err != nil:
 		return nil, s.because(err)
