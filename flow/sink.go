@@ -133,3 +133,11 @@ func (x *extras) owned() *extras {
 	c.headers = ownHeaders(c.headers)
 	return &c
 }
+
+// Arrived is when the record was read; what a stated time to live counts from. The zero time where that is not known.
+func (o *Outgoing) Arrived() time.Time {
+	if o.batch == nil || o.batch.Arrived == 0 {
+		return time.Time{}
+	}
+	return time.Unix(0, o.batch.Arrived).UTC()
+}

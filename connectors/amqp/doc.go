@@ -1,13 +1,13 @@
 // Package amqp reads from queues and publishes to exchanges of RabbitMQ and other AMQP 0-9-1 brokers. It knows no engine and no other
 // connector.
 //
-// The source consumes one queue with manual acknowledgement and a prefetch window that goes by the size of
-// the messages. Each connection is a lane of its own, since the
-// broker redelivers what a lost connection leaves. Settled deliveries are acknowledged as a contiguous prefix with one frame; what is
+// The source consumes one queue with manual acknowledgement and a prefetch window that goes by the size of the messages. Each connection
+// is a lane of its own, since the broker redelivers what a lost connection leaves. Settled deliveries are acknowledged as a contiguous prefix with one frame; what is
 // settled behind a hole is acknowledged by itself after a moment, so that one slow record does not use up the window; what comes back
 // unsettled is requeued.
 //
-// The sink publishes on a connection of its own with publisher confirms, many under way at a time, persistent and mandatory: a message
+// The sink publishes on a connection of its own with publisher confirms, many under way at a time, persistent (unless the message comes
+// from AMQP and was not) and mandatory: a message
 // that no queue takes is an error, not a loss. The broker returns such a message before it confirms it; the two are told together by
 // the order of publishing and the content, see window.go.
 //
@@ -17,7 +17,7 @@
 //   - AMQP has no key: it travels as the header millstream-key, text where it is UTF-8 and bytes where not, and becomes the key again
 //     at the source;
 //   - headers with their types; Native keeps what the common types cannot say (a short integer, a decimal, a table). Of repeated names
-//     the values become one array. CC and BCC, which would route copies, and x-delivery-count, which belongs to one queue, are left
+//     the values become one JSON array. CC and BCC, which would route copies, and x-delivery-count, which belongs to one queue, are left
 //     out; so are headers of other technologies' connections (transport.Foreign);
 //   - the event time becomes the timestamp, in seconds, and the header timestamp_in_ms where it has a fraction;
 //   - properties are carried as they are. user_id is published only where it is the connection's own user, as the broker demands, and

@@ -121,37 +121,56 @@ func decimal(d amqp.Decimal) float64 {
 	return f
 }
 
-// tableOf makes a table of headers. Of repeated names the values become one array.
+// tableOf makes a table of headers. Of repeated names the values become one JSON array.
 func tableOf(hs []flow.Header, skip func(name string) bool) (amqp.Table, error) {
 	if len(hs) == 0 {
 		return nil, nil //nolint:nilnil // no headers, no table
 	}
 	t := make(amqp.Table, len(hs)+2)
-	var repeated map[string][]any
+	var repeated map[string]bool
 	for _, h := range hs {
 		if skip(h.Name) {
 			continue
 		}
-		v := fieldOf(h)
-		if before, ok := t[h.Name]; ok {
+		if _, ok := t[h.Name]; ok {
 			if repeated == nil {
-				repeated = map[string][]any{}
+				repeated = map[string]bool{}
 			}
-			if repeated[h.Name] == nil {
-				repeated[h.Name] = []any{before}
-			}
-			repeated[h.Name] = append(repeated[h.Name], v)
+			repeated[h.Name] = true
 			continue
 		}
-		t[h.Name] = v
+		t[h.Name] = fieldOf(h)
 	}
-	for name, all := range repeated {
-		t[name] = all
+	for name := range repeated {
+		text, err := arrayOf(hs, name)
+		if err != nil {
+			return nil, err
+		}
+		t[name] = text
 	}
 	if err := checkField(t, 0); err != nil {
 		return nil, err
 	}
 	return t, nil
+}
+
+// arrayOf is the values of a repeated header as a JSON array; bytes are text in it.
+func arrayOf(hs []flow.Header, name string) (string, error) {
+	var all []any
+	for _, h := range hs {
+		switch {
+		case h.Name != name:
+		case h.Value.Kind() == value.KindBytes:
+			all = append(all, strings.ToValidUTF8(h.Text(), "\uFFFD"))
+		default:
+			all = append(all, h.Value.Box())
+		}
+	}
+	text, err := value.AppendJSON(nil, value.List(all))
+	if err != nil {
+		return "", flow.Errorf(flow.Permanent, flow.CodeEncode, "the repeated header %.40q cannot be written as JSON: %w", name, err)
+	}
+	return string(text), nil
 }
 
 // maxDepth bounds how deep tables may be nested.

@@ -121,6 +121,16 @@ func (p *preparer) Prepare(m *flow.Message, o *flow.Outgoing) (err error) {
 	}
 	if props := o.Props(); props != nil {
 		p.properties(msg, props, add)
+		if own && !props.Durable {
+			msg.DeliveryMode = amqp.Transient
+		}
+	}
+	left, err := transport.Lifetime(m, o)
+	if err != nil {
+		return err
+	}
+	if left > 0 {
+		msg.Expiration = strconv.FormatInt((left + time.Millisecond - 1).Milliseconds(), 10)
 	}
 	if err := checkShort(msg); err != nil {
 		return err
@@ -178,9 +188,6 @@ func (p *preparer) properties(msg *amqp.Publishing, props *flow.Properties, add 
 		} else {
 			add(userHeader, props.UserID)
 		}
-	}
-	if props.TTL > 0 {
-		msg.Expiration = strconv.FormatInt(max(1, props.TTL.Milliseconds()), 10)
 	}
 }
 

@@ -105,7 +105,7 @@ func (s *source) queueShare() int64 {
 // fetchSizes are the most bytes of a fetch, and of one partition in it.
 func (s *source) fetchSizes() (whole, partition int32) {
 	limit := s.host.Limits().InFlightBytes
-	whole = int32(min(max(limit/2/int64(max(1, s.brokers)), minFetch), maxFetch))                       
+	whole = int32(min(max(limit/2/int64(max(1, s.brokers)), minFetch), maxFetch))
 	partition = int32(min(max(limit/4/int64(max(1, s.partitionsAll)), minFetch/4), 1<<20, int64(whole)))
 	return whole, partition
 }

@@ -4,7 +4,10 @@ package memory
 
 import (
 	"context"
+	"fmt"
+	"path"
 
+	"github.com/millstream/millstream/connectors/transport"
 	"github.com/millstream/millstream/flow"
 	"github.com/millstream/millstream/pipelines/config"
 	"github.com/millstream/millstream/pipelines/diag"
@@ -48,6 +51,8 @@ func (c *Source) BuildSource(b *config.Builder) config.Source {
 type Sink struct {
 	// Topic is the name under which sources subscribe.
 	Topic config.Template `yaml:"topic" required:"true"`
+	// Allow are globs that a topic made of the message must match: orders.*, dead-?.
+	Allow []yamldoc.Text `yaml:"allow"`
 
 	hub *Hub
 }
@@ -55,20 +60,52 @@ type Sink struct {
 // BuildSink implements config.SinkConfig.
 func (c *Sink) BuildSink(b *config.Builder) config.Sink {
 	topic := b.Template(c.Topic)
-	if topic != nil && topic.Text() == "" && !c.Topic.Text.Undefined {
-		b.Findings.Add(c.Topic.Text.Whole(diag.BadValue, "topic is empty", "write a name"))
+	p := preparer{topic: topic}
+	for i := range c.Allow {
+		if _, err := path.Match(c.Allow[i].Text, ""); err != nil {
+			b.Findings.Add(c.Allow[i].Whole(diag.BadValue, "the pattern is not complete", "close the bracket"))
+		}
+		p.allow = append(p.allow, c.Allow[i].Text)
+	}
+	if topic != nil && !c.Topic.Text.Undefined {
+		c.check(b, topic)
 	}
 	return config.Sink{
 		Traits:   flow.Traits{Headers: true},
-		Preparer: preparer{topic},
+		Preparer: p,
 		Open:     func(context.Context, flow.Host) (flow.Sink, error) { return &sink{hub: c.hub}, nil },
 	}
 }
 
-type preparer struct{ topic *expression.Template }
+func (c *Sink) check(b *config.Builder, topic *expression.Template) {
+	at := &c.Topic.Text
+	name, constant := topic.Constant()
+	switch {
+	case constant && name == "":
+		b.Findings.Add(at.Whole(diag.BadValue, "topic is empty", "write a name"))
+	case constant && !at.Replaced && transport.LooksLikePath(name):
+		b.Findings.Add(at.Whole(diag.ExpressionInLiteral, fmt.Sprintf("%q is a literal and reads like a path of the message", name),
+			fmt.Sprintf(`write topic: "name-{{ %s }}"`, name)))
+	case !constant && topic.Prefix() == "" && len(c.Allow) == 0:
+		b.Findings.Add(at.Whole(diag.OpenDestination, "the message alone decides which topic it goes to",
+			"begin with literal text, or write allow: [globs of the topics it may go to]"))
+	}
+}
+
+type preparer struct {
+	topic *expression.Template
+	allow []string
+}
 
 // Prepare implements flow.Preparer.
 func (p preparer) Prepare(m *flow.Message, o *flow.Outgoing) error {
+	left, err := transport.Lifetime(m, o)
+	if err != nil {
+		return err
+	}
+	if left > 0 {
+		o.Native = left
+	}
 	if name, ok := p.topic.Constant(); ok {
 		o.Dest = name
 		return nil
@@ -81,5 +118,17 @@ func (p preparer) Prepare(m *flow.Message, o *flow.Outgoing) error {
 		return flow.Errorf(flow.Permanent, flow.CodeInvalidName, "the topic is empty")
 	}
 	o.Dest = string(name)
-	return nil
+	return p.allowed(o.Dest)
+}
+
+func (p preparer) allowed(topic string) error {
+	for _, g := range p.allow {
+		if ok, err := path.Match(g, topic); ok && err == nil {
+			return nil
+		}
+	}
+	if len(p.allow) == 0 {
+		return nil
+	}
+	return flow.Errorf(flow.Permanent, flow.CodeInvalidName, "allow does not name the topic %q", topic)
 }

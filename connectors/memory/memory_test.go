@@ -318,11 +318,23 @@ func TestMistakesInMemoryAreFound(t *testing.T) {
 			t.Errorf("source %q: %q, want %s", text, findings, want)
 		}
 	}
-	for text, want := range map[string]string{"topic: \"{{ bdy }}\"\n": "unknown-name", "topic: \"\"\n": "bad-value"} {
+	for text, want := range map[string]string{"topic: \"{{ bdy }}\"\n": "unknown-name", "topic: \"\"\n": "bad-value",
+		"topic: \"{{ body.t }}\"\n": "open-destination", "topic: body.t\n": "expression-in-literal",
+		"topic: a\nallow: [\"a[\"]\n": "bad-value"} {
 		cfg := memory.Type(hub).NewSink()
 		_, findings := connectortest.Build(t, text, cfg, func(b *config.Builder) { cfg.BuildSink(b) })
 		if len(findings) != 1 || !strings.Contains(findings[0], want) {
 			t.Errorf("sink %q: %q, want %s", text, findings, want)
+		}
+	}
+}
+
+func TestARenderedTopicMustBeAllowed(t *testing.T) {
+	_, prepare, b := openSink(t, memory.NewHub(), "\"{{ body.t }}\"\nallow: [\"a.*\"]")
+	for body, want := range map[string]flow.Code{`{"t":"a.b"}`: "", `{"t":"b"}`: flow.CodeInvalidName} {
+		_, err := connectortest.Outgoing(prepare, flow.Record{Body: []byte(body), Attempt: 1}, b.Scope.Paths)
+		if e := flow.AsError(err, flow.Poison, ""); e != nil && e.Code != want || e == nil && want != "" {
+			t.Errorf("%s: %v", body, err)
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/millstream/millstream/flow"
 	"github.com/millstream/millstream/flow/value"
@@ -174,7 +175,7 @@ func copyRecords(outs []*flow.Outgoing, t *topic) []flow.Record {
 	offset := t.number(len(outs))
 	for i, o := range outs {
 		records[i] = flow.Record{
-			Body: own(o.Body), Key: own(o.Key), Headers: copyHeaders(o.Headers()), Props: copyProps(o.Props()), Topic: t.name,
+			Body: own(o.Body), Key: own(o.Key), Headers: copyHeaders(o.Headers()), Props: copyProps(o), Topic: t.name,
 			Time: o.Time().UnixNano(), Offset: offset + int64(i), Partition: flow.NoPartition, Attempt: 1,
 		}
 	}
@@ -192,11 +193,14 @@ func copyHeaders(hs []flow.Header) []flow.Header {
 	return out
 }
 
-func copyProps(p *flow.Properties) *flow.Properties {
+// copyProps copies the properties; the time to live counts on from here.
+func copyProps(o *flow.Outgoing) *flow.Properties {
+	p := o.Props()
 	if p == nil {
 		return nil
 	}
 	c := *p
+	c.TTL, _ = o.Native.(time.Duration)
 	c.CorrelationID = value.Own(c.CorrelationID)
 	return &c
 }
