@@ -15,6 +15,8 @@
 //  4. a retrier per held key works its queue off, one after another, with backoff.
 //  5. settle: when every record has ended, the handler returns, watermill acknowledges, the source gets its batch back.
 //
+// A batch whose records become very much does all this in parts: it keeps its turn, and each part ends before the next is computed.
+//
 // A held key is released when its queue is empty and every batch that was handed over before the failure was noticed has passed the
 // second turnstile. When a message of it has to stay at its source (a stop past its deadline, a pause that ends with a stop, a lane that
 // was taken away), all that comes after it stays there too. Dead letters are in no order: a message that became one has released its

@@ -52,9 +52,10 @@ type Unhandled struct {
 type Engine struct {
 	opts   Options
 	shared *shared
-	// random gives a number below n; tests make it repeatable. broken is for tests alone.
-	random func(n int64) int64
-	broken func(f fault) bool
+	// random gives a number below n; tests make it repeatable. broken is for tests alone, and so is mostMade, in place of in_flight_bytes.
+	random   func(n int64) int64
+	broken   func(f fault) bool
+	mostMade int64
 
 	mu        sync.Mutex
 	pipelines map[string]*Pipeline

@@ -49,8 +49,11 @@ func (p *pipeline) handle(msg *message.Message) error {
 
 // run is the steps of a batch.
 func (p *pipeline) run(r *run) error {
-	p.compute(r)
+	for from := p.compute(r, 0); from < len(r.batch.Records); from = p.compute(r, from) {
+		p.part(r)
+	}
 	p.handOver(r)
+	close(r.self.handed)
 	p.confirm(r)
 	select {
 	case <-r.done:
@@ -64,15 +67,17 @@ func (p *pipeline) run(r *run) error {
 	if !p.breaks(faultAckEarly) { // its sinks are still at work
 		r.dropOuts()
 	}
+	r.uncharge()
 	if left {
 		return errUnsettled
 	}
 	return nil
 }
 
-// compute leads the records through the graph. A panic here is a fault of the engine: the batch stays at its source, and the pipeline
+// compute leads the records from one on through the graph, and returns where it stopped: behind the last one, or earlier when what the
+// batches under way have become takes too much memory. A panic here is a fault of the engine: the batch stays at its source, and the pipeline
 // ends.
-func (p *pipeline) compute(r *run) {
+func (p *pipeline) compute(r *run, from int) (next int) {
 	w := p.borrow(r)
 	defer p.giveBack(w)
 	defer func() {
@@ -81,11 +86,16 @@ func (p *pipeline) compute(r *run) {
 			p.stopFailed(flow.Errorf(flow.Fatal, flow.CodePanic, "engine panicked: %v", x))
 			p.hardStop()
 			r.leaveAll()
+			next = len(r.batch.Records)
 		}
 	}()
-	for i := range r.batch.Records {
+	for i := from; i < len(r.batch.Records); i++ {
 		w.record(i)
+		if r.overCharge() {
+			return i + 1
+		}
 	}
+	return len(r.batch.Records)
 }
 
 // handOver waits for the first turnstile and gives each sink what it is to get. What a failure holds back is queued.
@@ -111,7 +121,6 @@ func (p *pipeline) handOver(r *run) {
 		p.send(r)
 		failpoint.Hit(failpoint.AfterSend)
 	}
-	close(r.self.handed)
 }
 
 var errAbandoned = flow.Errorf(flow.Transient, flow.CodeAbandoned, "not sent: the pipeline stops or the source took the record back")
@@ -225,15 +234,20 @@ func (p *pipeline) confirm(r *run) {
 	<-r.before.confirmed
 	failed := p.countAnswers(r)
 	l.mu.Lock()
-	if failed == 0 && len(l.held) == 0 {
-		r.allConfirmed()
-	} else {
-		p.sortOut(r)
-	}
+	p.takeAnswers(r, failed)
 	l.confirm(r)
 	l.mu.Unlock()
 	close(r.self.confirmed)
 	r.pass()
+}
+
+// takeAnswers ends what was confirmed and queues what was not; the lane's lock is held.
+func (p *pipeline) takeAnswers(r *run, failed int) {
+	if failed == 0 && len(r.lane.held) == 0 {
+		r.allConfirmed()
+	} else {
+		p.sortOut(r)
+	}
 }
 
 func (p *pipeline) countAnswers(r *run) (failed int) {

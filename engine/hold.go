@@ -31,7 +31,7 @@ func (w *worker) hold(m *flow.Message) *flow.Held {
 				return
 			}
 			e, left := p.resume(ctx, r, rec, node, c, out, end, err)
-			r.end(rec, e, left)
+			r.endHold(rec, e, left)
 		})
 	}}
 }
@@ -44,7 +44,7 @@ func (w *worker) undoHolds() {
 	}
 	for _, h := range w.holds {
 		if r.takeHold(h) {
-			r.end(h.rec, flow.Open, false)
+			r.endHold(h.rec, flow.Open, false)
 		}
 	}
 }
@@ -85,7 +85,16 @@ func (r *run) addHold(h heldRecord) {
 		return
 	}
 	r.pending++
+	r.holding++
 	r.holds = append(r.holds, h)
+}
+
+// endHold takes the result of a held message.
+func (r *run) endHold(rec int32, end flow.End, left bool) {
+	r.mu.Lock()
+	r.holding--
+	r.mu.Unlock()
+	r.end(rec, end, left)
 }
 
 // takeHold claims a held message for its resumption; false when the run has let go of it.
@@ -108,6 +117,7 @@ func (r *run) releaseHolds() {
 	for _, h := range r.holds {
 		r.late = append(r.late, lateEnd{h.rec, flow.Open, true})
 		r.pending--
+		r.holding--
 	}
 	r.holds = nil
 	r.finishLocked()

@@ -20,6 +20,8 @@ type lane struct {
 	handed uint64 // the last batch that passed the first turnstile
 	passed uint64 // the last batch that passed the second one
 	held   map[holdKey]*queue
+	// partial is a batch that keeps its turn while what it has queued is worked on.
+	partial *run
 }
 
 // holdKey names what a failure holds: a key, the records without a key, or with order: none just the one record.
@@ -218,7 +220,7 @@ func (q *queue) next() []*item {
 			q.lane.mu.Unlock()
 			return nil
 		}
-		if len(q.items) > 0 && q.items[0].run.seq <= q.lane.passed {
+		if len(q.items) > 0 && q.lane.mayWork(q.items[0]) {
 			n := q.sendable()
 			items := append([]*item(nil), q.items[:n]...)
 			q.items = append(q.items[:0], q.items[n:]...)
@@ -239,7 +241,7 @@ func (q *queue) sendable() int {
 	n := 1
 	for n < len(q.items) && n < flow.MaxBatchRecords {
 		it := q.items[n]
-		if !it.ready() || it.sink != first.sink || it.run.seq > q.lane.passed {
+		if !it.ready() || it.sink != first.sink || !q.lane.mayWork(it) {
 			break
 		}
 		n++

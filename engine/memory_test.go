@@ -1,8 +1,10 @@
 package engine
 
 import (
+	"context"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -73,4 +75,47 @@ func TestWhatWasSplitIsNotKept(t *testing.T) {
 		}
 		_ = r.stop(time.Second)
 	})
+}
+
+func TestABatchThatGrowsIsHandedOverInParts(t *testing.T) {
+	bubble(t, "what it has become is bounded, and all of it arrives", func(t *testing.T) {
+		r := newRig(t, 1, many(2000))
+		r.program.Limits.InFlightBytes = 1 << 20
+		var most, sent atomic.Int64
+		r.sinks[0].Answer = func(*flow.Outgoing) error {
+			if sent.Add(1)%5000 == 1 {
+				return transient()
+			}
+			return nil
+		}
+		send := r.program.Sinks[0].Open
+		r.program.Sinks[0].Open = func(ctx context.Context, h flow.Host) (flow.Sink, error) {
+			s, err := send(ctx, h)
+			return &counting{s, &most}, err
+		}
+		bodies := make([]string, 50)
+		for i := range bodies {
+			bodies[i] = string(rune('a'+i%5)) + ":x"
+		}
+		r.run(bodies...)
+		r.settled(50, 0)
+		if n := len(r.sinks[0].Delivered()); n < 100_000 {
+			t.Errorf("%d messages arrived", n)
+		}
+		if n := most.Load(); n > 12_000 {
+			t.Errorf("%d messages were handed over at once", n)
+		}
+	})
+}
+
+// counting notes the largest hand-over.
+type counting struct {
+	flow.Sink
+	most *atomic.Int64
+}
+
+func (c *counting) Send(ctx context.Context, outs []*flow.Outgoing, done func()) {
+	for n, old := int64(len(outs)), c.most.Load(); n > old && !c.most.CompareAndSwap(old, n); old = c.most.Load() {
+	}
+	c.Sink.Send(ctx, outs, done)
 }

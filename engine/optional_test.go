@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,9 +18,10 @@ func TestADeadLetterIsWaitedForWhateverItsSinkIs(t *testing.T) {
 		r := newRig(t, 2, failing(9, permanent()))
 		r.program.Nodes[0].OnError = pipelines.Policy{Then: pipelines.ThenSink, Sink: 1}
 		r.program.Sinks[1].Optional = true
-		down := true
+		var down atomic.Bool
+		down.Store(true)
 		r.sinks[1].Answer = func(*flow.Outgoing) error {
-			if down {
+			if down.Load() {
 				return transient()
 			}
 			return nil
@@ -29,7 +31,7 @@ func TestADeadLetterIsWaitedForWhateverItsSinkIs(t *testing.T) {
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		r.settled(0, 0)
-		down = false
+		down.Store(false)
 		time.Sleep(time.Hour)
 		synctest.Wait()
 		r.settled(1, 0)

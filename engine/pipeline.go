@@ -46,6 +46,9 @@ type pipeline struct {
 	runs    sync.Pool
 	workers chan *worker
 	holdIDs atomic.Uint64
+	made    atomic.Int64 // bytes that the records of batches under way have become
+	// mostMade is beyond how many nobody computes ahead.
+	mostMade int64
 
 	// reading ends when no more is to be read; draining is closed when the pipeline has begun to drain; hard ends when what is in
 	// flight is given up.
@@ -79,6 +82,10 @@ func newPipeline(e *Engine, prog *pipelines.Program) *pipeline {
 	}
 	for i := range prog.Sources {
 		p.finite = p.finite && prog.Sources[i].Traits.Finite
+	}
+	p.mostMade = prog.Limits.InFlightBytes
+	if e.mostMade > 0 {
+		p.mostMade = e.mostMade
 	}
 	p.budget.lax = p.breaks(faultNoBudget)
 	n := max(8, 2*runtime.GOMAXPROCS(0)) // more than cores, because nodes may wait

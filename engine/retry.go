@@ -31,8 +31,9 @@ func (q *queue) work() {
 			it.run.end(it.rec, end, true)
 			return
 		}
-		it.run.end(it.rec, end, false)
-		if hadFailed && it.out != nil && it.out.Err == nil {
+		recovered := hadFailed && it.out != nil && it.out.Err == nil
+		it.run.end(it.rec, end, false) // what it sent may be gone from here on
+		if recovered {
 			q.tryAtOnce(it.sink)
 		}
 	}

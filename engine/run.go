@@ -36,6 +36,9 @@ type run struct {
 	places  int32 // how many outs and parked messages there are so far
 	buf     []byte
 
+	// made is how many bytes the records have become so far, charged what of it is charged to the pipeline.
+	made, charged int64
+
 	// The turnstiles: a run waits for those of the run before it in its lane, and closes its own.
 	before, self turns
 	sending      atomic.Int32
@@ -45,6 +48,8 @@ type run struct {
 	holds    []heldRecord
 	late     []lateEnd
 	pending  int           // queued items and held messages that have not ended
+	holding  int           // the held ones of them
+	empty    chan struct{} // closed when nothing is queued; nil while nobody waits for it
 	done     chan struct{} // closed when confirmed and pending is 0
 	passed   bool          // the second turnstile is behind it
 	over     bool          // done is closed
@@ -93,7 +98,7 @@ func (r *run) clear() {
 	r.batch, r.source, r.lane, r.before, r.self = nil, nil, nil, turns{}, turns{}
 	r.mu.Lock()
 	r.holds, r.late, r.lost = nil, nil, nil
-	r.pending, r.passed, r.over, r.released = 0, false, false, false
+	r.pending, r.holding, r.empty, r.passed, r.over, r.released = 0, 0, nil, false, false, false
 	r.mu.Unlock()
 }
 
@@ -158,6 +163,7 @@ func (r *run) newOut() *flow.Outgoing {
 		}
 		r.store = make([]flow.Outgoing, 0, n)
 	}
+	r.made += outBytes
 	r.store = r.store[:len(r.store)+1]
 	return &r.store[len(r.store)-1]
 }
@@ -213,6 +219,10 @@ func (r *run) pass() {
 }
 
 func (r *run) finishLocked() {
+	if r.empty != nil && r.pending == r.holding {
+		close(r.empty)
+		r.empty = nil
+	}
 	if r.passed && r.pending == 0 && !r.over {
 		r.over = true
 		close(r.done)

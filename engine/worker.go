@@ -266,6 +266,7 @@ func (w *worker) payload(s *pipelines.Sink, m *flow.Message) ([]byte, error) {
 		return nil, err
 	}
 	w.run.buf = buf
+	w.run.made += int64(len(buf) - start)
 	return buf[start:len(buf):len(buf)], nil
 }
 
@@ -284,5 +285,6 @@ func (w *worker) plain(m *flow.Message) ([]byte, error) {
 		return nil, err
 	}
 	w.run.buf = buf
+	w.run.made += int64(len(buf) - start)
 	return buf[start:len(buf):len(buf)], nil
 }
