@@ -1,7 +1,6 @@
 package document
 
 import (
-	"slices"
 	"strconv"
 	"strings"
 
@@ -41,6 +40,7 @@ type node struct {
 	traits  traits
 
 	kids    []*node // all paths one step below
+	writes  bool    // it is among its parent's writers
 	writers []*node // those of them that are written, or have a written path below, in the order of declaration
 }
 
@@ -48,12 +48,19 @@ type node struct {
 // documents: a frozen Paths does not change.
 type Paths struct {
 	nodes  []*node
+	known  map[edge]*node
 	traits []traits // by slot; what the hot path looks at
+}
+
+// edge is the way from a path to one below it.
+type edge struct {
+	from    *node
+	segment Segment
 }
 
 // NewPaths holds the root only.
 func NewPaths() *Paths {
-	p := &Paths{}
+	p := &Paths{known: map[edge]*node{}}
 	p.nodes = []*node{{path: "body", traits: written}}
 	return p
 }
@@ -78,8 +85,8 @@ func (p *Paths) Write(segments ...Segment) Slot {
 func (p *Paths) write(n *node) {
 	n.traits |= written
 	for up := n; up.parent != nil; up = up.parent {
-		if !slices.Contains(up.parent.writers, up) {
-			up.parent.writers = append(up.parent.writers, up)
+		if !up.writes {
+			up.writes, up.parent.writers = true, append(up.parent.writers, up)
 		}
 		if up.segment.IsIndex && up.parent.parent != nil && up.parent.traits&written == 0 {
 			p.write(up.parent) // removing an element rewrites its list
@@ -88,10 +95,8 @@ func (p *Paths) write(n *node) {
 }
 
 func (p *Paths) below(n *node, s Segment) *node {
-	for _, kid := range n.kids {
-		if kid.segment == s {
-			return kid
-		}
+	if kid, ok := p.known[edge{n, s}]; ok {
+		return kid
 	}
 	kid := &node{segment: s, slot: Slot(len(p.nodes)), parent: n, path: n.path + s.text()}
 	if !s.IsIndex {
@@ -99,6 +104,7 @@ func (p *Paths) below(n *node, s Segment) *node {
 	}
 	n.kids = append(n.kids, kid)
 	p.nodes = append(p.nodes, kid)
+	p.known[edge{n, s}] = kid
 	return kid
 }
 

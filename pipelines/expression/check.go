@@ -57,8 +57,10 @@ func parse(text string, s *Scope, w Want) (*parser.Tree, []Problem) {
 
 // checkerConfig is the typed environment. Nothing in it is ever evaluated: it is for the checker alone.
 func checkerConfig(s *Scope, w Want) *conf.Config {
-	config := conf.CreateNew()
-	config.MaxNodes = maxNodes
+	config := &conf.Config{
+		ShortCircuit: true, MaxNodes: maxNodes,
+		Functions: callable.Functions, Builtins: callable.Builtins, Disabled: callable.Disabled,
+	}
 	env := types.Map{}
 	if !s.NoMessage {
 		for name, t := range messageNames {
@@ -81,6 +83,12 @@ func checkerConfig(s *Scope, w Want) *conf.Config {
 		env["delete"], env["keep"] = types.Any, types.Any
 	}
 	config.WithEnv(env)
+	return config
+}
+
+// callable has the functions the checker knows. Parser and checker only read it: all expressions share it.
+var callable = func() *conf.Config {
+	config := conf.CreateNew()
 	for _, b := range builtin.Builtins {
 		if !b.Predicate {
 			config.Disabled[b.Name] = true
@@ -91,7 +99,7 @@ func checkerConfig(s *Scope, w Want) *conf.Config {
 		config.Functions[f.Name] = f.kept
 	}
 	return config
-}
+}()
 
 func varType(x any) types.Type {
 	if m, ok := x.(map[string]any); ok {

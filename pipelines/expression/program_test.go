@@ -162,6 +162,16 @@ func TestProgramsMayRunConcurrently(t *testing.T) {
 	group.Wait()
 }
 
+func TestALiteralWithExpressionsIsBounded(t *testing.T) {
+	_, problems := CompileTemplate(strings.Repeat("{{ body.a }}", 80_000), testScope())
+	if len(problems) != 1 || problems[0].Code != "expression-too-long" {
+		t.Errorf("got %v", problems)
+	}
+	if _, problems = CompileTemplate(strings.Repeat("a", 1<<20), testScope()); problems != nil {
+		t.Errorf("a long text alone gets %v", problems)
+	}
+}
+
 func TestTemplatesRender(t *testing.T) {
 	for _, c := range []struct{ text, want string }{
 		{`vip.{{ body.name }}`, `vip.anna`},

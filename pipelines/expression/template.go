@@ -1,6 +1,7 @@
 package expression
 
 import (
+	"fmt"
 	"strings"
 	"unicode/utf8"
 
@@ -26,6 +27,10 @@ type templatePart struct {
 // least one Problem; positions are those of text.
 func CompileTemplate(text string, s *Scope) (*Template, []Problem) {
 	t := &Template{text: text}
+	if len(text) > maxText && strings.Contains(text, "{{") {
+		return nil, []Problem{{Code: "expression-too-long", Message: fmt.Sprintf("a literal with expressions has %d bytes; %d are allowed",
+			len(text), maxText), Hint: "make the text in a transform, from parts"}}
+	}
 	var problems []Problem
 	rest, at := text, 0 // at: rune offset of rest
 	for {

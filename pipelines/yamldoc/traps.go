@@ -46,7 +46,13 @@ func findTraps(src string) *trapFinder {
 	return f
 }
 
+// mostTraps bounds what is remembered of a file that is nothing but traps.
+const mostTraps = 20_000
+
 func (f *trapFinder) add(t trap) {
+	if len(f.traps) >= mostTraps {
+		return
+	}
 	if t.from >= 0 && !f.inValue {
 		t.from = -1
 	}

@@ -106,11 +106,14 @@ func (f *trapFinder) afterInner(code diag.Code) {
 // flowTextEnd is where the text at the current place ends, for marking it.
 func (f *trapFinder) flowTextEnd() int {
 	end := min(f.pos+1, len(f.src))
-	for end < len(f.src) && strings.IndexByte("\n,]}", f.src[end]) < 0 {
+	for most := min(f.pos+mostMarked, len(f.src)); end < most && strings.IndexByte("\n,]}", f.src[end]) < 0; {
 		end++
 	}
 	return trimmedEnd(f.src, f.pos, end)
 }
+
+// mostMarked bounds how much of a text is marked, so that a megabyte of quotes is not read again for each of them.
+const mostMarked = 200
 
 // flowPlain reads an unquoted text inside brackets, where commas and brackets end it.
 func (f *trapFinder) flowPlain() {
