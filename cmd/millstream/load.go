@@ -5,8 +5,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 
 	"github.com/spf13/cobra"
 
@@ -35,7 +38,12 @@ func (f *loadFlags) addFormat(c *cobra.Command) {
 func (s *streams) load(paths []string, f *loadFlags, forTest bool) ([]*pipelines.Program, *diag.List, error) {
 	opts := pipelines.Options{Registry: s.registry(), ForTest: forTest, Vars: map[string]string{}}
 	set := map[string]bool{}
-	opts.VarSeen = func(name string) { set[name] = true }
+	var seeing sync.Mutex
+	opts.VarSeen = func(name string) {
+		seeing.Lock()
+		defer seeing.Unlock()
+		set[name] = true
+	}
 	env, err := environment(f.envFiles)
 	if err != nil {
 		return nil, nil, failWith(exitInvalid, err)
@@ -53,14 +61,7 @@ func (s *streams) load(paths []string, f *loadFlags, forTest bool) ([]*pipelines
 	if err != nil {
 		return nil, nil, failWith(exitInvalid, err)
 	}
-	var programs []*pipelines.Program
-	for _, file := range files {
-		p, found := pipelines.Load(file, opts)
-		findings.Merge(found)
-		if p != nil {
-			programs = append(programs, p)
-		}
-	}
+	programs := loadAll(files, opts, findings)
 	for name := range opts.Vars {
 		if !set[name] && !findings.HasErrors() {
 			return nil, nil, failWith(exitInvalid, fmt.Errorf("--set %s: no file has %s under vars", name, name))
@@ -68,6 +69,25 @@ func (s *streams) load(paths []string, f *loadFlags, forTest bool) ([]*pipelines
 	}
 	checkTogether(programs, findings)
 	return programs, findings, nil
+}
+
+// loadAll compiles files, as many at once as there are processors, and keeps their order.
+func loadAll(files []string, opts pipelines.Options, findings *diag.List) []*pipelines.Program {
+	programs, found := make([]*pipelines.Program, len(files)), make([]*diag.List, len(files))
+	var next atomic.Int64
+	var workers sync.WaitGroup
+	for range min(runtime.GOMAXPROCS(0), len(files)) {
+		workers.Go(func() {
+			for i := int(next.Add(1)) - 1; i < len(files); i = int(next.Add(1)) - 1 {
+				programs[i], found[i] = pipelines.Load(files[i], opts)
+			}
+		})
+	}
+	workers.Wait()
+	for _, f := range found {
+		findings.Merge(f)
+	}
+	return slices.DeleteFunc(programs, func(p *pipelines.Program) bool { return p == nil })
 }
 
 // checkTogether finds what is right in each file and cannot be in one process.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -42,7 +43,7 @@ func testCommand(s *streams) *cobra.Command {
 }
 
 func (s *streams) test(ctx context.Context, programs []*pipelines.Program, format string) error {
-	results, failed := []trial.Result{}, 0
+	results, failed, start := []trial.Result{}, 0, time.Now()
 	for _, p := range programs {
 		for i := range p.Tests {
 			r := trial.Run(ctx, p, &p.Tests[i])
@@ -62,7 +63,7 @@ func (s *streams) test(ctx context.Context, programs []*pipelines.Program, forma
 			return failWith(exitFailed, err)
 		}
 	} else {
-		_, _ = fmt.Fprintf(s.out, "%d passed, %d failed\n", len(results)-failed, failed)
+		_, _ = fmt.Fprintf(s.out, "%d passed, %d failed in %s\n", len(results)-failed, failed, time.Since(start).Round(time.Millisecond))
 	}
 	if failed > 0 {
 		return failWith(exitFailed, nil)
