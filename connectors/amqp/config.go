@@ -12,6 +12,7 @@ import (
 	"github.com/millstream/millstream/pipelines/config"
 	"github.com/millstream/millstream/pipelines/diag"
 	"github.com/millstream/millstream/pipelines/expression"
+	"github.com/millstream/millstream/pipelines/yamldoc"
 )
 
 // Broker are the options of a connection, which source and sink share.
@@ -70,16 +71,53 @@ func (c *Broker) check(b *config.Builder) {
 	case b.Value != nil && !written(b, "url") && !written(b, "urls"):
 		transport.FindingWithCode(b, diag.MissingKey, "", `"url" is missing`, "write url: amqp://host:5672/")
 	}
+	if emptyText(b, "url") {
+		transport.Finding(b, "url", "url is empty", "write amqp://user:password@host:5672/vhost")
+	}
+	if v := option(b, "urls"); v != nil && v.Kind() == yamldoc.KindSequence && len(v.Items()) == 0 {
+		transport.Finding(b, "urls", "urls is empty", "write urls: [amqp://host:5672/]")
+	}
 	for _, u := range c.urls() {
+		at := "url"
+		if c.URL.IsZero() {
+			at = "urls"
+		}
 		parsed, err := amqp.ParseURI(u.Reveal())
 		if err != nil {
-			transport.Finding(b, "url", "the URL cannot be read", "write amqp://user:password@host:5672/vhost")
+			transport.Finding(b, at, "the URL cannot be read", "write amqp://user:password@host:5672/vhost")
 			continue
+		}
+		if inClear(u.Reveal(), &parsed) {
+			transport.Finding(b, at, "the URL sends the password in clear text to "+parsed.Host, "write amqps://")
 		}
 		if c.TLS != nil && parsed.Scheme != "amqps" {
 			transport.Finding(b, "tls", "tls is given but the URL is amqp://", "write amqps:// in the URL")
 		}
 	}
+}
+
+// inClear tells whether a URL carries a password of its own over the network without TLS.
+func inClear(url string, parsed *amqp.URI) bool {
+	return parsed.Scheme == "amqp" && strings.Contains(url, "@") && parsed.Password != "" && !transport.Loopback(parsed.Host)
+}
+
+// option is the value that is written under a name; nil when none is.
+func option(b *config.Builder, name string) *yamldoc.Value {
+	if b.Value == nil {
+		return nil
+	}
+	for _, e := range b.Value.Entries() {
+		if e.Key.Text == name {
+			return e.Value
+		}
+	}
+	return nil
+}
+
+// emptyText tells whether an option was written as an empty text.
+func emptyText(b *config.Builder, name string) bool {
+	v := option(b, name)
+	return v != nil && v.Kind() == yamldoc.KindScalar && v.Scalar().Text == ""
 }
 
 func (c *Broker) urls() []config.Secret {
@@ -92,23 +130,16 @@ func (c *Broker) urls() []config.Secret {
 	return all
 }
 
-func written(b *config.Builder, option string) bool {
-	if b.Value == nil {
-		return false
-	}
-	for _, e := range b.Value.Entries() {
-		if e.Key.Text == option {
-			return true
-		}
-	}
-	return false
-}
+func written(b *config.Builder, name string) bool { return option(b, name) != nil }
 
 // BuildSource implements config.SourceConfig.
 func (c *Source) BuildSource(b *config.Builder) config.Source {
 	c.check(b)
 	if c.Prefetch < 0 || c.Prefetch > maxPrefetch {
 		transport.Finding(b, "prefetch", fmt.Sprintf("prefetch must be from 0 to %d", maxPrefetch), "leave it out")
+	}
+	if emptyText(b, "queue") {
+		transport.Finding(b, "queue", "queue is empty", "write the name of a queue")
 	}
 	if len(c.Queue) > maxShort {
 		transport.FindingWithCode(b, diag.BadName, "queue", fmt.Sprintf("the queue's name has %d bytes, the most is %d", len(c.Queue), maxShort), "")
@@ -151,6 +182,7 @@ func (d *Declare) table() (amqp.Table, error) {
 // BuildSink implements config.SinkConfig.
 func (c *Sink) BuildSink(b *config.Builder) config.Sink {
 	c.check(b)
+	transport.CheckGlobs(b, c.Allow)
 	p := &preparer{allow: c.Allow, mandatory: c.Mandatory, users: c.users()}
 	p.exchange = c.name(b, "exchange", c.Exchange)
 	p.routingKey = c.name(b, "routing_key", c.RoutingKey)
@@ -163,6 +195,7 @@ func (c *Sink) BuildSink(b *config.Builder) config.Sink {
 
 // name compiles the exchange or the routing key and checks what can be checked without a message.
 func (c *Sink) name(b *config.Builder, option string, t config.Template) rendered {
+	transport.CheckSecret(b, &t.Text)
 	r := rendered{option: option, template: b.Template(t)}
 	if r.template == nil {
 		return r
@@ -170,7 +203,7 @@ func (c *Sink) name(b *config.Builder, option string, t config.Template) rendere
 	text, constant := r.template.Constant()
 	switch {
 	case constant && t.Text.Undefined:
-	case constant && transport.LooksLikePath(text):
+	case constant && !t.Text.Replaced && transport.LooksLikePath(text):
 		transport.FindingWithCode(b, diag.ExpressionInLiteral, option, fmt.Sprintf("%q is a literal and reads like a path of the message", text),
 			fmt.Sprintf(`write %s: "name.{{ %s }}"`, option, text))
 	case constant && len(text) > maxShort:

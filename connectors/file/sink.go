@@ -2,10 +2,12 @@ package file
 
 import (
 	"context"
+	"fmt"
 	"path/filepath"
 	"strings"
 
 	"github.com/millstream/millstream/connectors/lines"
+	"github.com/millstream/millstream/connectors/transport"
 	"github.com/millstream/millstream/flow"
 	"github.com/millstream/millstream/pipelines/config"
 	"github.com/millstream/millstream/pipelines/diag"
@@ -43,12 +45,16 @@ func (c *Sink) BuildSink(b *config.Builder) config.Sink {
 	constant, isConstant := path.Constant()
 	p := &preparer{path: path, literal: len(path.Prefix()), whole: c.Framing == framingWhole}
 	text := &c.Path.Text
+	transport.CheckSecret(b, text)
 	switch {
 	case text.Undefined:
 	case isConstant && (constant == "" || strings.HasSuffix(constant, "/")):
 		b.Findings.Add(text.Whole(diag.BadValue, "path names no file", "write a path such as out/orders.ndjson"))
 	case isConstant && strings.IndexByte(constant, 0) >= 0:
 		b.Findings.Add(text.Whole(diag.BadValue, "path holds a NUL byte", ""))
+	case isConstant && !text.Replaced && transport.LooksLikePath(constant):
+		b.Findings.Add(text.Whole(diag.ExpressionInLiteral, fmt.Sprintf("%q is a literal and reads like a path of the message", constant),
+			fmt.Sprintf(`write path: "out/{{ %s }}", or ./%s for a file of that name`, constant, constant)))
 	case isConstant && p.whole:
 		b.Findings.Add(text.Whole(diag.BadValue, "with framing: whole each message needs a file of its own", "name it by the message, such as out/{{ id }}.json"))
 	case !isConstant && len(c.Allow) == 0 && strings.Trim(path.Prefix(), "/") == "":

@@ -344,3 +344,13 @@ func TestMistakesInAFileSinkAreFound(t *testing.T) {
 		}
 	}
 }
+
+func TestAPathThatReadsLikeOneOfTheMessageIsFound(t *testing.T) {
+	for text, want := range map[string]string{"path: body.name\n": "expression-in-literal", "path: ./body.name\n": "", "path: \"{{ body.q }}\"\n": "open-destination"} {
+		cfg := file.Type().NewSink()
+		_, findings := connectortest.Build(t, text, cfg, func(b *config.Builder) { cfg.BuildSink(b) })
+		if want == "" && findings != nil || want != "" && (len(findings) != 1 || !strings.Contains(findings[0], want)) {
+			t.Errorf("%q: %q, want %s", text, findings, want)
+		}
+	}
+}

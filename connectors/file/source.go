@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/millstream/millstream/connectors/lines"
+	"github.com/millstream/millstream/connectors/transport"
 	"github.com/millstream/millstream/flow"
 	"github.com/millstream/millstream/pipelines/config"
 	"github.com/millstream/millstream/pipelines/diag"
@@ -43,6 +44,7 @@ func (c *Source) BuildSource(b *config.Builder) config.Source {
 	if pattern == "" && !c.Path.Undefined {
 		b.Findings.Add(c.Path.Whole(diag.BadValue, "path is empty", "write a file or a pattern such as in/*.ndjson"))
 	}
+	transport.CheckSecret(b, &c.Path)
 	if c.Resume && c.Framing == framingWhole {
 		b.Value.Finding(b.Findings, diag.ConflictingKey, "resume needs framing: lines", "leave resume out; each whole file is read at every run")
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/millstream/millstream/connectors/transport"
 	"github.com/millstream/millstream/pipelines/config"
 	"github.com/millstream/millstream/pipelines/diag"
+	"github.com/millstream/millstream/pipelines/yamldoc"
 )
 
 // Cluster are the options of a connection, which source and sink share.
@@ -64,6 +65,9 @@ func (c *Cluster) check(b *config.Builder) {
 		transport.Finding(b, "brokers", "brokers is empty", "write brokers: [host:9092]")
 	}
 	for _, broker := range c.Brokers {
+		if broker == "" {
+			transport.Finding(b, "brokers", "a broker is empty", "write brokers: [host:9092]")
+		}
 		if strings.Contains(broker, "://") || strings.ContainsAny(broker, " /@") {
 			transport.Finding(b, "brokers", fmt.Sprintf("%q is no host:port", broker), "write brokers: [host:9092]")
 		}
@@ -93,11 +97,27 @@ func writtenEmpty(b *config.Builder, option string) bool {
 	return false
 }
 
+// writtenAs tells whether an option is written as that text.
+func writtenAs(b *config.Builder, option, text string) bool {
+	if b.Value == nil {
+		return false
+	}
+	for _, e := range b.Value.Entries() {
+		if e.Key.Text == option {
+			return e.Value.Kind() == yamldoc.KindScalar && e.Value.Scalar().Text == text
+		}
+	}
+	return false
+}
+
 // BuildSource implements config.SourceConfig.
 func (c *Source) BuildSource(b *config.Builder) config.Source {
 	c.check(b)
 	if len(c.Topics) == 0 && writtenEmpty(b, "topics") {
 		transport.Finding(b, "topics", "topics is empty", "write topics: [name]")
+	}
+	if c.Group == "" && writtenAs(b, "group", "") {
+		transport.Finding(b, "group", "group is empty", "write the name of a consumer group")
 	}
 	for _, topic := range c.Topics {
 		if err := checkTopic(topic); err != nil {
@@ -111,6 +131,7 @@ func (c *Source) BuildSource(b *config.Builder) config.Source {
 // BuildSink implements config.SinkConfig.
 func (c *Sink) BuildSink(b *config.Builder) config.Sink {
 	c.check(b)
+	transport.CheckGlobs(b, c.Allow)
 	p := c.preparer(b)
 	cluster := c.options(b)
 	return config.Sink{Traits: traits(), Preparer: p, Open: c.open(cluster, p)}

@@ -27,6 +27,11 @@ func TestSinkOptionsAreChecked(t *testing.T) {
 		{text: "{brokers: ['h:9092'], topic: ..}", want: []string{`bad-name: a topic can not be named ".."`}},
 		{text: "{brokers: ['h:9092'], topic: " + strings.Repeat("x", 250) + "}", want: []string{"bad-name: the topic's name has 250 bytes, the most is 249"}},
 		{text: "{brokers: ['kafka://h:9092'], topic: x}", want: []string{`bad-value: "kafka://h:9092" is no host:port`}},
+		{text: "{brokers: [''], topic: x}", want: []string{"bad-value: a broker is empty"}},
+		{text: "{brokers: ['h:9092'], topic: 'o.{{ body.t }}', allow: ['o[']}", want: []string{`bad-value: the pattern "o[" is not complete`}},
+		{text: "{brokers: ['h:9092'], topic: x, partition: '-1'}", want: []string{"type-mismatch: partition must be a whole number from 0, not -1 (int)"}},
+		{text: "{brokers: ['h:9092'], topic: x, key: '1.5'}",
+			want: []string{"type-mismatch: a key is text, bytes, an int, a bool or nil, not 1.5 (float)"}},
 		{text: "{brokers: [], topic: x}", want: []string{"bad-value: brokers is empty"}},
 		{text: "{brokers: ['h:9092'], topic: x, tls: {cert: c}}", want: []string{"bad-value: tls has a cert but no key"}},
 		{text: "{brokers: ['localhost:9092', '127.0.0.1:1', '[::1]:1'], topic: x, sasl: {mechanism: PLAIN, username: u, password: p}}"},
@@ -42,6 +47,14 @@ func TestSinkOptionsAreChecked(t *testing.T) {
 				t.Error(diff)
 			}
 		})
+	}
+}
+
+func TestAnEmptyGroupIsFound(t *testing.T) {
+	cfg := &Source{}
+	_, findings := connectortest.Build(t, "{brokers: ['h:9092'], topics: [x], group: ''}", cfg, func(b *config.Builder) { cfg.BuildSource(b) })
+	if diff := cmp.Diff([]string{"bad-value: group is empty"}, findings); diff != "" {
+		t.Error(diff)
 	}
 }
 

@@ -42,13 +42,15 @@ func (c *Sink) preparer(b *config.Builder) *preparer {
 		topic: b.Template(c.Topic), allow: c.Allow, key: b.Expression(c.Key, expression.WantAny),
 		partition: b.Expression(c.Partition, expression.WantAny),
 	}
+	p.checkConstants(b)
+	transport.CheckSecret(b, &c.Topic.Text)
 	if p.topic == nil {
 		return p
 	}
 	name, constant := p.topic.Constant()
 	switch {
 	case constant && c.Topic.Text.Undefined:
-	case constant && transport.LooksLikePath(name):
+	case constant && !c.Topic.Text.Replaced && transport.LooksLikePath(name):
 		transport.FindingWithCode(b, diag.ExpressionInLiteral, "topic", fmt.Sprintf("%q is a literal and reads like a path of the message", name),
 			fmt.Sprintf(`write topic: "name-{{ %s }}"`, name))
 	case constant:
@@ -61,6 +63,26 @@ func (c *Sink) preparer(b *config.Builder) *preparer {
 			"begin with literal text, or write allow: [globs of the topics it may go to]")
 	}
 	return p
+}
+
+// checkConstants finds keys and partitions that no message could be sent with.
+func (p *preparer) checkConstants(b *config.Builder) {
+	if p.key != nil {
+		if v, ok := p.key.Constant(); ok {
+			if _, err := keyBytes(v); err != nil {
+				transport.FindingWithCode(b, diag.TypeMismatch, "key", err.Error(), "write string(…) around it")
+			}
+		}
+	}
+	if p.partition != nil {
+		if v, ok := p.partition.Constant(); ok && !isPartition(v) {
+			transport.FindingWithCode(b, diag.TypeMismatch, "partition", "partition must be a whole number from 0, not "+show(v), "")
+		}
+	}
+}
+
+func isPartition(v value.Value) bool {
+	return v.Kind() == value.KindInt && v.Int() >= 0 && v.Int() <= math.MaxInt32
 }
 
 // Prepare implements flow.Preparer.
@@ -88,7 +110,7 @@ func (p *preparer) Prepare(m *flow.Message, o *flow.Outgoing) error {
 		if err != nil {
 			return err
 		}
-		if v.Kind() != value.KindInt || v.Int() < 0 || v.Int() > math.MaxInt32 {
+		if !isPartition(v) {
 			return flow.Errorf(flow.Permanent, flow.CodeExpression, "partition must be a whole number from 0, not %s", show(v))
 		}
 		extra.partition = int32(v.Int())

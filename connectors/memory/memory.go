@@ -36,6 +36,7 @@ type Source struct {
 // BuildSource implements config.SourceConfig.
 func (c *Source) BuildSource(b *config.Builder) config.Source {
 	topic := c.Topic.Text
+	transport.CheckSecret(b, &c.Topic)
 	if topic == "" && !c.Topic.Undefined {
 		b.Findings.Add(c.Topic.Whole(diag.BadValue, "topic is empty", "write a name"))
 	}
@@ -60,6 +61,7 @@ type Sink struct {
 // BuildSink implements config.SinkConfig.
 func (c *Sink) BuildSink(b *config.Builder) config.Sink {
 	topic := b.Template(c.Topic)
+	transport.CheckSecret(b, &c.Topic.Text)
 	p := preparer{topic: topic}
 	for i := range c.Allow {
 		if _, err := path.Match(c.Allow[i].Text, ""); err != nil {

@@ -1,6 +1,9 @@
 package transport
 
 import (
+	"fmt"
+	"path"
+
 	"github.com/millstream/millstream/pipelines/config"
 	"github.com/millstream/millstream/pipelines/diag"
 	"github.com/millstream/millstream/pipelines/yamldoc"
@@ -32,4 +35,20 @@ func entry(v *yamldoc.Value, key string) *yamldoc.Value {
 		}
 	}
 	return nil
+}
+
+// CheckGlobs adds a finding about each pattern of allow that can match nothing because it is not complete.
+func CheckGlobs(b *config.Builder, globs []string) {
+	for _, g := range globs {
+		if _, err := path.Match(g, ""); err != nil {
+			Finding(b, "allow", fmt.Sprintf("the pattern %q is not complete", g), "close the bracket")
+		}
+	}
+}
+
+// CheckSecret adds a finding when a secret is part of a text that is shown, such as a destination.
+func CheckSecret(b *config.Builder, t *yamldoc.Text) {
+	if t.Tainted {
+		b.Findings.Add(t.Whole(diag.SecretShown, "a secret is part of a text that is shown", "keep secrets in fields that are never shown"))
+	}
 }
