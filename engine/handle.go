@@ -90,7 +90,7 @@ func (p *pipeline) compute(r *run, from int) (next int) {
 		}
 	}()
 	for i := from; i < len(r.batch.Records); i++ {
-		w.record(i)
+		r.record(w, i)
 		if r.overCharge() {
 			return i + 1
 		}

@@ -9,11 +9,18 @@ import (
 // What the records of a batch become may be much more than the batch. It is charged to the pipeline, and once all batches together are
 // over in_flight_bytes, nobody computes ahead: a batch waits for its turn, hands over what it has so far, and goes on when that has ended.
 
-// outBytes is what a message to a sink takes beside its body.
-const outBytes = int64(unsafe.Sizeof(flow.Outgoing{})) + 64
+// outBytes is about what a message to a sink takes beside its body, with its headers.
+const outBytes = int64(unsafe.Sizeof(flow.Outgoing{})) + 512
 
 // chargeSteps is in how many steps at most a batch charges what the limit allows.
 const chargeSteps = 16
+
+// record leads one record through the graph. The first message that it becomes is free: that is what in_flight counts.
+func (r *run) record(w *worker, i int) {
+	before := r.made
+	w.record(i)
+	r.made = max(before, r.made-outBytes-int64(len(r.batch.Records[i].Body)))
+}
 
 // overCharge charges what the batch has become since the last step, and reports whether it is to stop here.
 func (r *run) overCharge() bool {
