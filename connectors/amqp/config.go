@@ -183,7 +183,7 @@ func (d *Declare) table() (amqp.Table, error) {
 func (c *Sink) BuildSink(b *config.Builder) config.Sink {
 	c.check(b)
 	transport.CheckGlobs(b, c.Allow)
-	p := &preparer{allow: c.Allow, mandatory: c.Mandatory, users: c.users()}
+	p := &preparer{allow: c.Allow, mandatory: c.Mandatory, users: c.users(), name: b.Name}
 	p.exchange = c.name(b, "exchange", c.Exchange)
 	p.routingKey = c.name(b, "routing_key", c.RoutingKey)
 	if !c.Exchange.Set && !c.RoutingKey.Set && b.Value != nil && !written(b, "exchange") && !written(b, "routing_key") {

@@ -20,7 +20,7 @@
 //     the values become one JSON array. CC and BCC, which would route copies, and x-delivery-count, which belongs to one queue, are left
 //     out; so are headers of other technologies' connections (transport.Foreign);
 //   - the event time becomes the timestamp, in seconds, and the header timestamp_in_ms where it has a fraction;
-//   - properties are carried as they are. user_id is published only where it is the connection's own user, as the broker demands, and
+//   - properties are carried as they are; what split made of a message gets a message_id of its own, its id and the sink's name. user_id is published only where it is the connection's own user, as the broker demands, and
 //     else is the header millstream-user-id; reply_to of another kind than a queue is the header millstream-reply-to.
 package amqp
 

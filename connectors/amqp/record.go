@@ -70,6 +70,7 @@ type preparer struct {
 	allow                []string
 	mandatory            bool
 	users                []string
+	name                 string // of the sink
 }
 
 // publishing is a message as it is published; o.Native of what Prepare has seen.
@@ -123,6 +124,14 @@ func (p *preparer) Prepare(m *flow.Message, o *flow.Outgoing) (err error) {
 		p.properties(msg, props, add)
 		if own && !props.Durable {
 			msg.DeliveryMode = amqp.Transient
+		}
+	}
+	if id := transport.DerivedID(m, p.name); id != "" {
+		msg.MessageId = ""
+		if len(id) <= maxShort {
+			msg.MessageId = id
+		} else {
+			add(transport.IDHeader, id)
 		}
 	}
 	left, err := transport.Lifetime(m, o)

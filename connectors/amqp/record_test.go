@@ -15,7 +15,7 @@ import (
 )
 
 // prepared is what is published of a record that waited for a while.
-func prepared(t *testing.T, connector string, r flow.Record, waited time.Duration) (*publishing, error) {
+func prepared(t *testing.T, connector string, r flow.Record, waited time.Duration, change ...func(m *flow.Message)) (*publishing, error) {
 	t.Helper()
 	cfg := &Sink{}
 	var built config.Sink
@@ -26,6 +26,9 @@ func prepared(t *testing.T, connector string, r flow.Record, waited time.Duratio
 	m, o := &flow.Message{}, &flow.Outgoing{}
 	m.Open(&flow.Env{Connector: connector, Paths: paths, Now: func() time.Time { return arrived.Add(waited) }},
 		&flow.Batch{Records: []flow.Record{r}, Arrived: arrived.UnixNano()}, 0)
+	for _, c := range change {
+		c(m)
+	}
 	o.Fill(m, r.Body)
 	if err := built.Preparer.Prepare(m, o); err != nil {
 		return nil, err
@@ -69,5 +72,17 @@ func TestRepeatedHeadersBecomeOneJSONArray(t *testing.T) {
 	delete(pub.message.Headers, millisHeader)
 	if diff := cmp.Diff(amqp.Table{"a": `["1",2,"b"]`, "once": "x"}, pub.message.Headers); diff != "" {
 		t.Error(diff)
+	}
+}
+
+func TestElementsOfASplitHaveMessageIDsOfTheirOwn(t *testing.T) {
+	r := flow.Record{ID: "m-1", Props: &flow.Properties{MessageID: "m-1"}}
+	for want, change := range map[string]func(m *flow.Message){
+		"m-1": func(*flow.Message) {}, "m-1/3/component": func(m *flow.Message) { m.ExtendID(3) },
+	} {
+		pub, err := prepared(t, "amqp", r, 0, change)
+		if err != nil || pub.message.MessageId != want {
+			t.Errorf("got %+v, error %v, want %s", pub, err, want)
+		}
 	}
 }

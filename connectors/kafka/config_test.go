@@ -120,3 +120,20 @@ func TestMemberNamesAreLegalAndTellInstancesApart(t *testing.T) {
 		t.Errorf("the name is %q", long)
 	}
 }
+
+func TestElementsOfASplitHaveIDsOfTheirOwn(t *testing.T) {
+	cfg := &Sink{}
+	var built config.Sink
+	b, _ := connectortest.Build(t, "{brokers: ['h:9092'], topic: o}", cfg, func(b *config.Builder) { built = cfg.BuildSink(b) })
+	m := connectortest.Message(flow.Record{ID: "m-1", Attempt: 1}, b.Scope.Paths)
+	m.ExtendID(3)
+	o := &flow.Outgoing{}
+	o.Fill(m, nil)
+	if err := built.Preparer.Prepare(m, o); err != nil {
+		t.Fatal(err)
+	}
+	extra, ok := o.Native.(*prepared)
+	if !ok || len(extra.headers) != 1 || extra.headers[0].Key != "millstream-id" || string(extra.headers[0].Value) != "m-1/3/component" {
+		t.Errorf("got %+v", extra)
+	}
+}

@@ -24,6 +24,7 @@ type preparer struct {
 	allow     []string
 	key       *expression.Program
 	partition *expression.Program
+	name      string // of the sink
 }
 
 // prepared is what Prepare found beyond topic, key and payload. Records that have nothing of it carry none.
@@ -40,7 +41,7 @@ const anyPartition int32 = -1
 func (c *Sink) preparer(b *config.Builder) *preparer {
 	p := &preparer{
 		topic: b.Template(c.Topic), allow: c.Allow, key: b.Expression(c.Key, expression.WantAny),
-		partition: b.Expression(c.Partition, expression.WantAny),
+		partition: b.Expression(c.Partition, expression.WantAny), name: b.Name,
 	}
 	p.checkConstants(b)
 	transport.CheckSecret(b, &c.Topic.Text)
@@ -120,6 +121,9 @@ func (p *preparer) Prepare(m *flow.Message, o *flow.Outgoing) error {
 		return err
 	}
 	extra.headers = headersOf(m, o, left)
+	if id := transport.DerivedID(m, p.name); id != "" {
+		extra.headers = append(extra.headers, kgo.RecordHeader{Key: transport.IDHeader, Value: []byte(id)})
+	}
 	if extra.headers != nil || extra.partition != anyPartition {
 		o.Native = &extra
 	}
