@@ -198,10 +198,11 @@ func (i *intake) Push(ctx context.Context, b *flow.Batch) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	n := len(b.Records) // they are the source's again once they are settled
 	i.mu.Lock()
 	i.batches = append(i.batches, b)
 	i.mu.Unlock()
-	for range b.Records {
+	for range n {
 		i.pushed <- struct{}{}
 	}
 	return nil
