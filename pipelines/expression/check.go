@@ -150,9 +150,19 @@ func syntaxProblem(text string, err error) Problem {
 		p.Message, p.Hint = "?? and another operator need parentheses", "write (a ?? b) > c"
 	case strings.HasPrefix(p.Message, "unexpected token "):
 		p.Message = tokenText.ReplaceAllString(p.Message, "$1")
+		word := string([]rune(text)[p.From:p.To])
+		if like := foreignTokens[strings.ToLower(word)]; like != "" {
+			p.Code, p.Message, p.Hint = "foreign-syntax", word+" does not exist here", "write "+like
+		}
 	}
 	return p
 }
+
+// foreignTokens are signs and words that other languages have where this one has nothing.
+var foreignTokens = map[string]string{"and": "and, in small letters", "or": "or, in small letters", "not": "not, in small letters",
+	"in": "in, in small letters", "like": `matches "^x", contains "x" or startsWith "x"`, "is": "== or !=, as in body.x == nil",
+	"then": "a ? b : c", "end": "a ? b : c", "between": "x >= a and x <= b", "eq": "==", "ne": "!=", "gt": ">", "lt": "<", "ge": ">=", "le": "<=",
+	"instanceof": "type(x)", "typeof": "type(x)", ".": "body before the dot, as in body.x"}
 
 var tokenText = regexp.MustCompile(`[A-Z][A-Za-z]*\((".*")\)`)
 

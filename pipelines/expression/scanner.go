@@ -128,7 +128,7 @@ func (v *scanner) identifier(n *ast.IdentifierNode, tail bool) {
 
 var foreignWords = map[string]string{"null": "nil", "undefined": "nil", "None": "nil", "NULL": "nil", "True": "true", "False": "false",
 	"TRUE": "true", "FALSE": "false", "AND": "and", "OR": "or", "NOT": "not", "this": "body", "$": "body", "$env": "the name itself",
-	"msg": "body", "payload": "body", "headers": "meta", "value": "body", "message": "body"}
+	"msg": "body", "payload": "body", "headers": "meta", "value": "body", "message": "body", "header": "meta", "metadata": "meta", "$json": "body", "root": "body", "event": "body"}
 
 func (v *scanner) unknown(n *ast.IdentifierNode, code, what string, names []string) {
 	hint := ""
@@ -218,7 +218,8 @@ var (
 		"substr": "s[0:3]", "parseFloat": "float(x)", "Number": "float(x)", "String": "string(x)", "str": "string(x)", "env": "vars.name, filled from ${NAME}",
 		"getenv": "vars.name, filled from ${NAME}", "exists": "x != nil", "has": "x != nil", "coalesce": "a ?? b", "isNull": "x == nil", "format": "sprintf(format, …)",
 		"concat_ws": "join(list, sep)", "timestamp": "now()", "contains": "s contains \"x\"", "startsWith": "s startsWith \"x\"", "endsWith": "s endsWith \"x\"",
-		"matches": "s matches \"^x\"", "not": "not x"}
+		"matches": "s matches \"^x\"", "not": "not x", "json": "body.x, or parseJSON(s)", "content": "raw",
+		"default": "a ?? b", "deleted": "delete", "meta": "meta[\"name\"]", "metadata": "meta[\"name\"]"}
 	foreignMethods = map[string]string{"Unix": "unix(t)", "UnixMilli": "unixMilli(t)", "Format": "formatTime(t, layout)", "Add": "addTime(t, \"1h\")",
 		"Sub": "t - u", "Before": "t < u", "After": "t > u", "Equal": "t == u", "Truncate": "truncateTime(t, \"1h\")", "String": "string(x)",
 		"toString": "string(x)", "toUpperCase": "upper(s)", "toLowerCase": "lower(s)", "trim": "trim(s)", "split": "split(s, \",\")",
