@@ -199,7 +199,9 @@ var (
 // withoutLater refuses options that are not available yet.
 func (l *loader) withoutLater(connector string, options *yamldoc.Value, config any) (*yamldoc.Value, bool) {
 	known := yamldoc.KnownKeys(config)
-	later := func(key string) bool { return slices.Contains(laterOptions[connector], key) && !slices.Contains(known, key) }
+	later := func(key string) bool {
+		return slices.Contains(laterOptions[connector], key) && !slices.Contains(known, key)
+	}
 	found := false
 	for _, e := range options.Entries() {
 		if later(e.Key.Text) {

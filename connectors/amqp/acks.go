@@ -57,7 +57,7 @@ func (a *acks) advance() {
 	n, last := 0, uint64(0)
 	for n < len(a.marks) && a.marks[n] != pending {
 		if a.marks[n] != answered {
-			last = a.first + uint64(n) //nolint:gosec // n counts up
+			last = a.first + uint64(n)
 		}
 		n++
 	}
@@ -66,7 +66,7 @@ func (a *acks) advance() {
 		_ = a.to.Ack(last, true)
 	}
 	a.marks = append(a.marks[:0], a.marks[n:]...)
-	a.first += uint64(n) //nolint:gosec // n counts up
+	a.first += uint64(n)
 }
 
 // flush acknowledges what has been settled behind a hole since the last flush or longer; all of it when the channel is about to end.
@@ -76,7 +76,7 @@ func (a *acks) flush(all bool) {
 	for i, m := range a.marks {
 		switch {
 		case m == waiting, m == settled && all:
-			_ = a.to.Ack(a.first+uint64(i), false) //nolint:gosec // i counts up
+			_ = a.to.Ack(a.first+uint64(i), false)
 			a.marks[i] = answered
 		case m == settled:
 			a.marks[i] = waiting

@@ -156,7 +156,7 @@ func (l *link) run() error {
 	}
 	l.end()
 	go func() {
-		for range l.returns { //nolint:revive // so that the library's reader does not wait for us
+		for range l.returns {
 		}
 	}()
 	_ = l.conn.CloseDeadline(time.Now().Add(closeTimeout))

@@ -15,7 +15,7 @@ import (
 func fillRecord(r *flow.Record, d *amqp.Delivery, queue string) {
 	*r = flow.Record{
 		Body: d.Body, Key: keyOf(d.Headers), Headers: headersOf(d.Headers), Props: propertiesOf(d), Topic: queue, ID: d.MessageId,
-		Time: timeOf(d), Offset: int64(min(d.DeliveryTag, math.MaxInt64)), Partition: flow.NoPartition, //nolint:gosec // bounded
+		Time: timeOf(d), Offset: int64(min(d.DeliveryTag, math.MaxInt64)), Partition: flow.NoPartition,
 		Attempt: attemptOf(d), Tag: d.DeliveryTag, Redelivered: d.Redelivered,
 	}
 	if tombstone, _ := d.Headers[tombstoneHeader].(bool); tombstone && len(d.Body) == 0 {

@@ -217,7 +217,7 @@ func (se *session) close() error {
 		err = nil
 	}
 	if se.buffer != nil {
-		for range se.buffer { //nolint:revive // emptied, so that the pump can end
+		for range se.buffer {
 		}
 	}
 	se.ended.Wait()

@@ -24,7 +24,6 @@ type source struct {
 
 	mu      sync.Mutex
 	current *session
-	closed  bool
 }
 
 // flight is one batch on its way.
@@ -107,7 +106,7 @@ func (s *source) session(ctx context.Context) (*session, error) {
 // drop ends a session that is lost: what the engine has of it and not sent yet comes back, and the broker delivers it again.
 func (s *source) drop(lost *session) {
 	lost.lane.Abandon()
-	lost.close()
+	_ = lost.close() // it is lost already
 	s.mu.Lock()
 	s.current = nil
 	s.mu.Unlock()
