@@ -111,7 +111,7 @@ func (l *loader) nodeFrom(p *part, v *yamldoc.Value) {
 // misspelled tells whether v has a key that was reported as probably meaning the given one.
 func misspelled(v *yamldoc.Value, key string, known []string) bool {
 	for _, e := range v.Entries() {
-		if diag.Suggest(e.Key.Text, known) == key {
+		if yamldoc.SuggestKey(e.Key.Text, known) == key {
 			return true
 		}
 	}

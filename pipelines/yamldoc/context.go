@@ -3,6 +3,7 @@ package yamldoc
 import (
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/millstream/millstream/pipelines/diag"
@@ -90,7 +91,7 @@ func (c *Context) UnknownKey(e Entry, known []string) (suggestion string) {
 			"it belongs "+place))
 		return ""
 	}
-	suggestion = diag.Suggest(e.Key.Text, known)
+	suggestion = SuggestKey(e.Key.Text, known)
 	hint := ""
 	switch {
 	case suggestion != "":
@@ -100,6 +101,27 @@ func (c *Context) UnknownKey(e Entry, known []string) (suggestion string) {
 	}
 	c.Findings.Add(e.Key.Whole(diag.UnknownKey, fmt.Sprintf("unknown key %q%s", e.Key.Text, in(e.Value.parent)), hint))
 	return suggestion
+}
+
+// foreignKeys are words of other tools for keys of ours.
+var foreignKeys = map[string][]string{
+	"input": {"from", "sources"}, "inputs": {"from", "sources"}, "source": {"from", "sources"}, "output": {"to", "sinks"}, "outputs": {"to", "sinks"},
+	"sink": {"to", "sinks"}, "target": {"to"}, "processors": {"steps"}, "pipeline": {"steps"}, "transforms": {"nodes"}, "functions": {"steps"},
+	"codec": {"decode", "encode"}, "format": {"decode", "encode"}, "decoder": {"decode"}, "encoder": {"encode"}, "errors": {"on_error"},
+	"dead_letter": {"on_error"}, "retry": {"on_error"}, "when": {"if"}, "condition": {"if"}, "exchange_name": {"exchange"},
+	"addresses": {"brokers"}, "bootstrap_servers": {"brokers"}, "consumer_group": {"group"}, "group_id": {"group"},
+	"urls": {"url", "brokers"}, "topic": {"topics"}, "file": {"path"}, "filename": {"path"}, "paths": {"path"}, "interval": {"rate"},
+}
+
+// SuggestKey is the key among known that an unknown one is probably meant to be: what another tool calls by that word, or one that is
+// written nearly like it. It is "" when there is none.
+func SuggestKey(word string, known []string) string {
+	for _, ours := range foreignKeys[strings.ToLower(word)] {
+		if slices.Contains(known, ours) {
+			return ours
+		}
+	}
+	return diag.Suggest(word, known)
 }
 
 // cutInFlow reports the rest of an expression that a comma inside {…} cut off, which looks like a key without value.
