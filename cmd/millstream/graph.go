@@ -16,12 +16,12 @@ func graphCommand(s *streams) *cobra.Command {
 	var format string
 	c := &cobra.Command{
 		Use:   "graph PATH…",
-		Short: "Draw pipelines as Mermaid or JSON",
+		Short: "Draw pipelines as Mermaid, DOT or JSON",
 		Args:  cobra.MinimumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
-			draw, ok := map[string]func(io.Writer, []*graph) error{"mermaid": writeMermaid, "json": writeGraphJSON}[format]
+			draw, ok := map[string]func(io.Writer, []*graph) error{"mermaid": writeMermaid, "dot": writeDOT, "json": writeGraphJSON}[format]
 			if !ok {
-				return failWith(exitInvalid, fmt.Errorf("--format %s: write mermaid or json", format))
+				return failWith(exitInvalid, fmt.Errorf("--format %s: write mermaid, dot or json", format))
 			}
 			programs, findings, err := s.load(args, &flags, true)
 			if err != nil {
@@ -38,7 +38,7 @@ func graphCommand(s *streams) *cobra.Command {
 		},
 	}
 	flags.add(c)
-	c.Flags().StringVar(&format, "format", "mermaid", "mermaid or json")
+	c.Flags().StringVar(&format, "format", "mermaid", "mermaid, dot or json")
 	return c
 }
 
@@ -152,6 +152,28 @@ func writeMermaid(w io.Writer, graphs []*graph) error {
 			}
 			fmt.Fprintf(&b, "  %s %s%s %s\n", ids[e.From], arrow, label, ids[e.To])
 		}
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// writeDOT writes a digraph for each pipeline. Names and labels are of letters, digits, - and _, so that quotes are all they need.
+func writeDOT(w io.Writer, graphs []*graph) error {
+	var b strings.Builder
+	for _, g := range graphs {
+		fmt.Fprintf(&b, "digraph %q {\n  rankdir=LR\n", g.Name)
+		shapes := map[string]string{"source": "oval", "node": "box", "sink": "cylinder"}
+		for _, n := range g.Nodes {
+			fmt.Fprintf(&b, "  %q [label=\"%s\\n%s\", shape=%s]\n", n.Name, n.Name, n.Type, shapes[n.Kind])
+		}
+		for _, e := range g.Edges {
+			style := "solid"
+			if e.Label == "errors" || e.Label == "then" {
+				style = "dashed"
+			}
+			fmt.Fprintf(&b, "  %q -> %q [label=%q, style=%s]\n", e.From, e.To, e.Label, style)
+		}
+		b.WriteString("}\n")
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
