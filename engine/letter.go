@@ -58,8 +58,14 @@ func (w *worker) letterHeaders(m *flow.Message, lt *letter, failedAt string) []f
 	} {
 		hs = append(hs, flow.TextHeader(letterPrefix+kv[0], kv[1]))
 	}
+	if truncated(m) {
+		hs = append(hs, flow.TextHeader(letterPrefix+"truncated", "true"))
+	}
 	return hs
 }
+
+// truncated tells that the payload is the beginning alone: the source could not take the message whole.
+func truncated(m *flow.Message) bool { return m.Record().Failure != nil }
 
 // maxErrorText bounds what a dead letter carries of an error's text.
 const maxErrorText = 4096
@@ -83,6 +89,9 @@ func (w *worker) letterObject(m *flow.Message, payload []byte, lt *letter, faile
 		"error":    map[string]any{"class": e.Class.String(), "code": string(e.Code), "message": text(shorten(e.Message)), "node": e.Node},
 		"pipeline": w.p.prog.Name, "revision": w.p.revision, "attempts": lt.attempts,
 		"origin": text(w.p.prog.Mask(m.Origin())), "failed_at": failedAt,
+	}
+	if truncated(m) {
+		object["truncated"] = true
 	}
 	if len(binary) > 0 {
 		object["meta_base64"] = binary

@@ -90,7 +90,9 @@ func (w *world) run(broken fault) {
 	if broken != 0 {
 		e.broken = func(f fault) bool { return f == broken }
 	}
+	w.mu.Lock()
 	w.crashed, w.healed = false, w.round >= healRound
+	w.mu.Unlock()
 	p, err := e.Start(context.Background(), w.program)
 	if err != nil {
 		w.violate("start: %v", err)

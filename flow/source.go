@@ -34,6 +34,11 @@ type Traits struct {
 	Finite bool
 	// Headers: a sink that can carry headers; a dead letter to one that cannot becomes a JSON object.
 	Headers bool
+	// Stream: a source that can be read once, and not again (standard input, a pipe): what stays unsettled is gone with the process.
+	Stream bool
+	// Address names the one place that a source reads or a sink writes, when it is known before a message comes; equal addresses are the
+	// same place. Empty: unknown.
+	Address string
 	// Discards: a sink that lets messages go on purpose; what it confirms counts as dropped.
 	Discards bool
 	// Exclusive names what only one holder can have at a time (stdin, a file, a listening port); empty: nothing.

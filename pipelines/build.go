@@ -37,6 +37,7 @@ func (l *loader) build() {
 		}
 	}
 	l.checkExclusive()
+	l.checkLoops()
 	l.checkPorts()
 	l.checkUse()
 	l.checkLosses()

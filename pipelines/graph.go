@@ -269,6 +269,22 @@ func (l *loader) unreadCase(p *part, name string) {
 		fmt.Sprintf("let a sink read it with from: %s.%s; a drop sink loses its messages on purpose", p.name, name)))
 }
 
+// checkLoops reports a sink that writes where a source of the pipeline reads: it would feed itself without an end.
+func (l *loader) checkLoops() {
+	for _, p := range l.parts {
+		if p.kind != sinkPart || p.index >= len(l.prog.Sinks) {
+			continue
+		}
+		address := l.prog.Sinks[p.index].Traits.Address
+		for i := range l.prog.Sources {
+			if s := &l.prog.Sources[i]; address != "" && s.Traits.Address == address {
+				l.findings.Add(p.key.Whole(diag.ConflictingKey, fmt.Sprintf("sink %q writes where source %q reads: the pipeline would feed itself",
+					p.name, s.Name), "write somewhere else"))
+			}
+		}
+	}
+}
+
 // checkUse reports what nothing reads or feeds, unless a finding has said already that a reference leads nowhere.
 func (l *loader) checkUse() {
 	if l.damaged {

@@ -268,13 +268,22 @@ func worst(started []*engine.Pipeline) int {
 }
 
 // summary prints what went where, one pipeline after another.
+func whereLeft(p *pipelines.Program) string {
+	for i := range p.Sources {
+		if p.Sources[i].Traits.Stream {
+			return "not settled (what was read of a stream cannot be read again)"
+		}
+	}
+	return "left at the source"
+}
+
 func (s *streams) summary(started []*engine.Pipeline) {
 	for _, p := range started {
 		b := p.Balance()
 		_, _ = fmt.Fprintf(s.err, "%s: %d in, %d delivered, %d filtered, %d dropped, %d dead-lettered", p.Name(), b.In, b.Delivered,
 			b.Filtered, b.Dropped, b.DeadLettered)
-		if b.InFlight+b.Returned > 0 {
-			_, _ = fmt.Fprintf(s.err, ", %d left at the source", b.InFlight+b.Returned)
+		if left := b.InFlight + b.Returned; left > 0 {
+			_, _ = fmt.Fprintf(s.err, ", %d %s", left, whereLeft(p.Program()))
 		}
 		_, _ = fmt.Fprintln(s.err)
 		for _, n := range p.Sinks() {

@@ -85,6 +85,20 @@ type publishing struct {
 // connection over one that does not. RabbitMQ's frames have 131,072 bytes unless it is told otherwise.
 const maxHeader = 131072 - 64
 
+// identify gives what split made an id of its own; one that is too long for the property goes into a header.
+func (p *preparer) identify(msg *amqp.Publishing, m *flow.Message, add func(name string, v any)) {
+	id := transport.DerivedID(m, p.name)
+	if id == "" {
+		return
+	}
+	msg.MessageId = ""
+	if len(id) <= maxShort {
+		msg.MessageId = id
+		return
+	}
+	add(transport.IDHeader, id)
+}
+
 // Prepare implements flow.Preparer.
 func (p *preparer) Prepare(m *flow.Message, o *flow.Outgoing) (err error) {
 	pub := &publishing{mandatory: p.mandatory}
@@ -126,14 +140,7 @@ func (p *preparer) Prepare(m *flow.Message, o *flow.Outgoing) (err error) {
 			msg.DeliveryMode = amqp.Transient
 		}
 	}
-	if id := transport.DerivedID(m, p.name); id != "" {
-		msg.MessageId = ""
-		if len(id) <= maxShort {
-			msg.MessageId = id
-		} else {
-			add(transport.IDHeader, id)
-		}
-	}
+	p.identify(msg, m, add)
 	left, err := transport.Lifetime(m, o)
 	if err != nil {
 		return err

@@ -33,7 +33,7 @@ func prepared(t *testing.T, connector string, r flow.Record, waited time.Duratio
 	if err := built.Preparer.Prepare(m, o); err != nil {
 		return nil, err
 	}
-	return o.Native.(*publishing), nil //nolint:forcetypeassert // what Prepare sets
+	return o.Native.(*publishing), nil
 }
 
 func TestOnlyWhatAMQPSaysIsTransientGoesOutTransient(t *testing.T) {

@@ -2,7 +2,12 @@
 // directory.
 package file
 
-import "github.com/millstream/millstream/pipelines/config"
+import (
+	"path/filepath"
+	"strings"
+
+	"github.com/millstream/millstream/pipelines/config"
+)
 
 // Type is the connector file.
 func Type() config.ConnectorType {
@@ -12,6 +17,21 @@ func Type() config.ConnectorType {
 		NewSource: func() config.SourceConfig { return &Source{} },
 		NewSink:   func() config.SinkConfig { return &Sink{} },
 	}
+}
+
+// address is the file that a path means; empty for a pattern.
+func address(path string) string {
+	if strings.ContainsAny(path, "*?[") {
+		return ""
+	}
+	whole, err := filepath.Abs(path)
+	if err != nil {
+		return ""
+	}
+	if real, err := filepath.EvalSymlinks(whole); err == nil {
+		whole = real
+	}
+	return "file:" + whole
 }
 
 // The framings.

@@ -71,7 +71,12 @@ func (c *Sink) BuildSink(b *config.Builder) config.Sink {
 	if isConstant {
 		o.constant = constant
 	}
+	traits := flow.Traits{}
+	if isConstant {
+		traits.Address = address(constant)
+	}
 	return config.Sink{
+		Traits:   traits,
 		Preparer: p,
 		Open:     func(ctx context.Context, host flow.Host) (flow.Sink, error) { return open(ctx, o, host) },
 	}

@@ -49,7 +49,7 @@ func (c *Source) BuildSource(b *config.Builder) config.Source {
 		b.Value.Finding(b.Findings, diag.ConflictingKey, "resume needs framing: lines", "leave resume out; each whole file is read at every run")
 	}
 	return config.Source{
-		Traits: flow.Traits{Finite: true},
+		Traits: flow.Traits{Finite: true, Address: address(pattern)},
 		Open: func(_ context.Context, host flow.Host) (flow.Source, error) {
 			paths, err := find(pattern)
 			if err != nil {

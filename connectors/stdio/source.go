@@ -22,7 +22,7 @@ type Source struct {
 
 // BuildSource implements config.SourceConfig.
 func (c *Source) BuildSource(*config.Builder) config.Source {
-	return config.Source{Traits: flow.Traits{Finite: true, Exclusive: "stdin"}, Open: c.open}
+	return config.Source{Traits: flow.Traits{Finite: true, Stream: true, Exclusive: "stdin"}, Open: c.open}
 }
 
 func (c *Source) open(_ context.Context, host flow.Host) (flow.Source, error) {

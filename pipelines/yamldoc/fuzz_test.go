@@ -27,7 +27,7 @@ func eachScalar(n *yaml.Node, visit func(*yaml.Node)) {
 func checkPositions(t *testing.T, d *Doc) {
 	t.Helper()
 	eachScalar(d.root, func(n *yaml.Node) {
-		if d.broken[n] || d.holes[d.content(n)] {
+		if d.broken[n] || d.leftOut(n) {
 			return
 		}
 		s := d.scalar(n, "")

@@ -91,7 +91,7 @@ func (c *treeCheck) walk(n *yaml.Node) {
 		return
 	}
 	// A value that was left out may begin with what looks like an anchor in the file.
-	if n.Kind == yaml.ScalarNode && (c.doc.holes[c.doc.content(n)] || c.doc.holes[c.doc.lines.offset(n.Line, n.Column)]) {
+	if n.Kind == yaml.ScalarNode && c.doc.leftOut(n) {
 		c.doc.broken[n] = true
 		return
 	}
