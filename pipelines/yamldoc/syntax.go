@@ -110,7 +110,9 @@ func (d *Doc) parseLenient(findings *diag.List) (first, second *yaml.Node, ok bo
 }
 
 // leftOut tells whether a node stands where a value was left out. What was there may have looked like an anchor.
-func (d *Doc) leftOut(n *yaml.Node) bool { return d.holes[d.content(n)] || d.holes[d.lines.offset(n.Line, n.Column)] }
+func (d *Doc) leftOut(n *yaml.Node) bool {
+	return d.holes[d.content(n)] || d.holes[d.lines.offset(n.Line, n.Column)]
+}
 
 // holeInLine tells whether a value was left out in the line of an offset: another complaint there is of our own making.
 func (d *Doc) holeInLine(offset int) bool {
