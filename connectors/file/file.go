@@ -28,8 +28,8 @@ func address(path string) string {
 	if err != nil {
 		return ""
 	}
-	if real, err := filepath.EvalSymlinks(whole); err == nil {
-		whole = real
+	if target, err := filepath.EvalSymlinks(whole); err == nil {
+		whole = target
 	}
 	return "file:" + whole
 }
