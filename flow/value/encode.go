@@ -65,12 +65,13 @@ func appendValue(dst []byte, v Value, depth int) ([]byte, error) {
 	return dst, fmt.Errorf("the marker %s cannot be written as JSON", v.Kind())
 }
 
-// appendFloat leaves the exponent out between 1e-6 and 1e21, as ECMAScript does.
+// appendFloat leaves the exponent out between 1e-6 and 1e21, as ECMAScript does, but not where the digits alone would read as an integer
+// of another value: the shortest digits of a float beyond 2^53 need not be the float itself.
 func appendFloat(dst []byte, f float64) ([]byte, error) {
 	if math.IsNaN(f) || math.IsInf(f, 0) {
 		return dst, errNotFinite
 	}
-	if size := math.Abs(f); size == 0 || (size >= 1e-6 && size < 1e21) {
+	if size := math.Abs(f); size == 0 || (size >= 1e-6 && size < 1<<53) || (size >= 1<<63 && size < 1e21) {
 		return strconv.AppendFloat(dst, f, 'f', -1, 64), nil
 	}
 	dst = strconv.AppendFloat(dst, f, 'e', -1, 64)
