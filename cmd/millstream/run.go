@@ -10,7 +10,6 @@ import (
 	"os/signal"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -94,8 +93,8 @@ func (s *streams) run(paths []string, f *runFlags) error {
 	if !f.quiet {
 		s.summary(r.started)
 	}
-	if code == exitFine && r.failed {
-		code = exitFailed
+	if code == exitFine && r.failed != exitFine {
+		code = r.failed
 	}
 	if code != exitFine {
 		return failWith(code, nil)
@@ -132,8 +131,8 @@ type runner struct {
 	drain   time.Duration
 	log     *slog.Logger
 	started []*engine.Pipeline
-	// failed: a pipeline could not start, and not because of a signal.
-	failed bool
+	// failed is the exit code of a pipeline that could not start, and not because of a signal; exitFine when all did.
+	failed int
 	// draining: the first signal has come.
 	draining bool
 	// gaveUp is the exit code when something was still starting and is not waited for.
@@ -170,6 +169,15 @@ func (r *runner) drains(sig os.Signal) {
 	r.log.Info("draining; a second signal stops at once", "signal", sig.String(), "timeout", r.drain)
 }
 
+// startCode is the exit code of a pipeline that does not start.
+func startCode(err error) int {
+	var e *flow.Error
+	if errors.As(err, &e) && (e.Code == flow.CodeStateLocked || e.Code == flow.CodeStateCorrupt) {
+		return exitState
+	}
+	return exitFailed
+}
+
 // startOne starts a pipeline. A broker that is down is tried again until the time for starting is over; what waiting cannot mend fails at
 // once.
 func (r *runner) startOne(ctx context.Context, prog *pipelines.Program) (*engine.Pipeline, error) {
@@ -199,7 +207,7 @@ const (
 func (r *runner) start(ctx context.Context, programs []*pipelines.Program) {
 	var (
 		wg      sync.WaitGroup
-		failed  atomic.Bool
+		codes   = make([]int, len(programs))
 		started = make([]*engine.Pipeline, len(programs))
 	)
 	for i, prog := range programs {
@@ -213,7 +221,7 @@ func (r *runner) start(ctx context.Context, programs []*pipelines.Program) {
 			}
 			if err != nil {
 				r.log.Error("pipeline failed to start", "pipeline", prog.Name, "error", err)
-				failed.Store(true)
+				codes[i] = startCode(err)
 				return
 			}
 			started[i] = p
@@ -221,7 +229,7 @@ func (r *runner) start(ctx context.Context, programs []*pipelines.Program) {
 	}
 	wg.Wait()
 	r.started = slices.DeleteFunc(started, func(p *engine.Pipeline) bool { return p == nil })
-	r.failed = failed.Load()
+	r.failed = slices.Max(append(codes, exitFine))
 }
 
 // wait waits for all pipelines to end, or for signals, and returns the exit code.
