@@ -43,4 +43,8 @@ type Traits struct {
 	Discards bool
 	// Exclusive names what only one holder can have at a time (stdin, a file, a listening port); empty: nothing.
 	Exclusive string
+	// Single: the source or sink of one pipeline cannot be open twice at a time, not even for the moment in which one revision takes over
+	// from another (a member of a consumer group with a stable name, a position in the state directory). A reload closes the old one before
+	// it opens the new one; what can be lent through Host.Share needs no Single.
+	Single bool
 }

@@ -201,7 +201,7 @@ func (l *loader) buildSource(p *part) {
 	}
 	l.prog.Sources[p.index] = Source{
 		Name: p.name, Connector: p.connector, Traits: built.Traits, Format: f, Order: order,
-		Extra: built.Extra, Open: built.Open, Hash: l.hash(p.settings) + p.codec.hash() + p.schema.hash(), Check: p.schema.check(),
+		Extra: built.Extra, Open: built.Open, Connect: built.Connect, Hash: l.hash(p.settings) + p.codec.hash() + p.schema.hash(), Check: p.schema.check(),
 	}
 }
 
@@ -248,7 +248,7 @@ func (l *loader) buildSink(p *part, f document.Format) {
 	}
 	l.prog.Sinks[p.index] = Sink{
 		Name: p.name, Connector: p.connector, Traits: built.Traits, Optional: p.optional, Encode: l.encoder(p.codec),
-		Preparer: built.Preparer, Open: built.Open, Hash: l.hash(p.settings) + p.codec.hash(),
+		Preparer: built.Preparer, Open: built.Open, Connect: built.Connect, Hash: l.hash(p.settings) + p.codec.hash(),
 	}
 }
 

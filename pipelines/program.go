@@ -84,6 +84,8 @@ type Source struct {
 	// Extra are the connector's own entries of `source` in expressions; may be nil.
 	Extra func(r *flow.Record) map[string]any
 	Open  func(ctx context.Context, host flow.Host) (flow.Source, error)
+	// Connect tries what Open needs, and changes nothing; may be nil.
+	Connect func(ctx context.Context, host flow.Host) error
 	// Hash covers the source's own configuration.
 	Hash string
 }
@@ -116,6 +118,8 @@ type Sink struct {
 	Encode   func(dst []byte, m *flow.Message) (payload []byte, none bool, err error)
 	Preparer flow.Preparer
 	Open     func(ctx context.Context, host flow.Host) (flow.Sink, error)
+	// Connect tries what Open needs, and changes nothing; may be nil.
+	Connect func(ctx context.Context, host flow.Host) error
 	Errors   []Edge
 	OnError  Policy
 	// Letters is set when the sink is named in a then: it also gets dead letters.

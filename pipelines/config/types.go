@@ -56,6 +56,9 @@ type Source struct {
 	Open   func(ctx context.Context, host flow.Host) (flow.Source, error)
 	// Extra are the connector's own entries of `source` in expressions; may be nil.
 	Extra func(r *flow.Record) map[string]any
+	// Connect tries what Open would need, and changes and reads nothing: it dials, authenticates, and looks whether the queue or topic is
+	// there. `validate --connect` calls it, and a reload before it lets go of what runs. nil: nothing can be tried.
+	Connect func(ctx context.Context, host flow.Host) error
 }
 
 // SinkConfig is a sink's decoded configuration.
@@ -69,6 +72,8 @@ type Sink struct {
 	Traits   flow.Traits
 	Preparer flow.Preparer
 	Open     func(ctx context.Context, host flow.Host) (flow.Sink, error)
+	// Connect tries what Open would need, as that of a Source; may be nil.
+	Connect func(ctx context.Context, host flow.Host) error
 }
 
 // Registry is the set of types that a program is built from.
