@@ -120,8 +120,8 @@ type Sink struct {
 	Open     func(ctx context.Context, host flow.Host) (flow.Sink, error)
 	// Connect tries what Open needs, and changes nothing; may be nil.
 	Connect func(ctx context.Context, host flow.Host) error
-	Errors   []Edge
-	OnError  Policy
+	Errors  []Edge
+	OnError Policy
 	// Letters is set when the sink is named in a then: it also gets dead letters.
 	Letters bool
 	Hash    string
