@@ -22,6 +22,9 @@ func (h *Pipeline) Name() string { return h.p.prog.Name }
 // Program is what runs.
 func (h *Pipeline) Program() *pipelines.Program { return h.p.prog }
 
+// Revision names what runs, as logs and dead letters show it: the beginning of the program's hash.
+func (h *Pipeline) Revision() string { return h.p.revision }
+
 // State tells where the pipeline is in its life.
 func (h *Pipeline) State() State { return h.p.State() }
 
