@@ -143,7 +143,7 @@ func (p *pipeline) advance(l *lane, it *item) (sub *run, end flow.End, ok bool) 
 			if !it.mayRetry(p) {
 				return p.failed(it), flow.Open, true
 			}
-			if !it.atOnce && !p.backoff(l, it.sink, p.prog.Sinks[it.sink].OnError, it.attempts) {
+			if !it.atOnce && !p.backoff(l, it.sink, p.prog.Sinks[it.sink].OnError, it.attempts, it.err.After) {
 				return nil, flow.Open, false
 			}
 			p.count.retries.Add(1)
@@ -194,7 +194,7 @@ func (p *pipeline) advanceParked(l *lane, it *item) (sub *run, ok bool) {
 			return nil, false
 		}
 		k.attempts = 0
-	} else if p.giveUpNow(l) || !p.backoff(l, -1, k.policy, k.attempts) {
+	} else if p.giveUpNow(l) || !p.backoff(l, -1, k.policy, k.attempts, k.err.After) {
 		return nil, false
 	}
 	p.count.retries.Add(1)
@@ -231,14 +231,14 @@ func (p *pipeline) await(l *lane, r *run, k *parked) bool {
 
 // backoff waits before attempt n+1: exponential between the policy's bounds, with jitter over the upper half, so that retries of many
 // keys do not march in step. When the sink was failing and works again, the least pause is enough. sink is negative where there is
-// none. It returns false when the pipeline gives up first.
-func (p *pipeline) backoff(l *lane, sink int, policy pipelines.Policy, n int) bool {
+// none. The other side may ask for a longer pause than all that: after. It returns false when the pipeline gives up first.
+func (p *pipeline) backoff(l *lane, sink int, policy pipelines.Policy, n int, after time.Duration) bool {
 	recovered := p.recovery(sink)
 	d := policy.MinBackoff << min(max(n-1, 0), 20)
 	if d <= 0 || d > policy.MaxBackoff {
 		d = policy.MaxBackoff
 	}
-	least := p.jittered(min(d, policy.MinBackoff))
+	least := max(p.jittered(min(d, policy.MinBackoff)), after)
 	if !p.sleep(l, least, nil) {
 		return false
 	}

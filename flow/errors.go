@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 )
 
 // Class says what can be done about a failure. It decides whether a retry makes sense.
@@ -85,6 +86,8 @@ type Error struct {
 	Message string
 	// Node is the name of the node where the message failed; the engine fills it.
 	Node string
+	// After is how long the other side asks to be left alone before the next attempt (Retry-After); 0 where it does not say.
+	After time.Duration
 	// Err is the cause, for errors.Is and errors.As.
 	Err error
 }
@@ -112,7 +115,7 @@ func AsError(err error, class Class, code Code) *Error {
 		if e.Error() == err.Error() {
 			return e
 		}
-		return &Error{Class: e.Class, Code: e.Code, Message: err.Error(), Node: e.Node, Err: err}
+		return &Error{Class: e.Class, Code: e.Code, Message: err.Error(), Node: e.Node, After: e.After, Err: err}
 	}
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return &Error{Class: Transient, Code: CodeUnavailable, Message: err.Error(), Err: err}
