@@ -14,6 +14,7 @@ const (
 	faultLetterOffered                  // let an optional sink take a dead letter or not
 	faultNoBudget                       // take batches whatever the limits say
 	faultDropOnDrain                    // settle what a drain gave up
+	faultJoinUnordered                  // hand over what was computed side by side as it came
 )
 
 // breaks reports whether a test asked for a rule to be broken.

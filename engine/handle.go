@@ -82,19 +82,27 @@ func (p *pipeline) compute(r *run, from int) (next int) {
 	defer p.giveBack(w)
 	defer func() {
 		if x := recover(); x != nil {
-			p.log.Error("engine panicked", "panic", fmt.Sprint(x), "stack", string(debug.Stack()))
-			p.stopFailed(flow.Errorf(flow.Fatal, flow.CodePanic, "engine panicked: %v", x))
-			p.hardStop()
-			r.leaveAll()
-			next = len(r.batch.Records)
+			next = p.computePanicked(r, x)
 		}
 	}()
+	if p.widest > 1 && from < len(r.batch.Records)-1 {
+		return p.computeAside(r, from, p.widest)
+	}
 	for i := from; i < len(r.batch.Records); i++ {
 		r.record(w, i)
 		if r.overCharge() {
 			return i + 1
 		}
 	}
+	return len(r.batch.Records)
+}
+
+// computePanicked gives the batch back and ends the pipeline; nothing of the batch is left to compute.
+func (p *pipeline) computePanicked(r *run, x any) (next int) {
+	p.log.Error("engine panicked", "panic", fmt.Sprint(x), "stack", string(debug.Stack()))
+	p.stopFailed(flow.Errorf(flow.Fatal, flow.CodePanic, "engine panicked: %v", x))
+	p.hardStop()
+	r.leaveAll()
 	return len(r.batch.Records)
 }
 

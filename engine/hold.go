@@ -15,10 +15,8 @@ type heldRecord struct {
 
 // hold takes a message out of its run for a processor that keeps it.
 func (w *worker) hold(m *flow.Message) *flow.Held {
-	r, rec, node, p := w.run, w.rec, w.node, w.p
-	if r.root != nil {
-		r, rec = r.root, r.rootRec
-	}
+	node, p := w.node, w.p
+	r, rec := w.run.owner(w.rec)
 	c := m.Clone()
 	c.Own()
 	h := heldRecord{id: p.holdIDs.Add(1), rec: rec}
@@ -38,10 +36,7 @@ func (w *worker) hold(m *flow.Message) *flow.Held {
 
 // undoHolds takes back what a processor held before it failed.
 func (w *worker) undoHolds() {
-	r := w.run
-	if r.root != nil {
-		r = r.root
-	}
+	r, _ := w.run.owner(w.rec)
 	for _, h := range w.holds {
 		if r.takeHold(h) {
 			r.endHold(h.rec, flow.Open, false)

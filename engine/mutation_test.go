@@ -19,6 +19,7 @@ func TestSimulationFindsBrokenRules(t *testing.T) {
 		{"a dead letter is waited for at an optional sink too", faultLetterOffered},
 		{"limits are kept", faultNoBudget},
 		{"a drain leaves what it gives up", faultDropOnDrain},
+		{"what was computed side by side leaves in order", faultJoinUnordered},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			const most = 10_000 // one rule shows in one seed of several hundred; what is broken is found long before the end

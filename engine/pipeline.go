@@ -47,6 +47,8 @@ type pipeline struct {
 	workers chan *worker
 	holdIDs atomic.Uint64
 	made    atomic.Int64 // bytes that the records of batches under way have become
+	// widest is how many records of a batch are computed side by side.
+	widest int
 	// mostMade is beyond how many nobody computes ahead.
 	mostMade int64
 
@@ -83,6 +85,7 @@ func newPipeline(e *Engine, prog *pipelines.Program) *pipeline {
 	for i := range prog.Sources {
 		p.finite = p.finite && prog.Sources[i].Traits.Finite
 	}
+	p.widest = widest(prog)
 	p.mostMade = prog.Limits.InFlightBytes
 	if e.mostMade > 0 {
 		p.mostMade = e.mostMade

@@ -20,6 +20,8 @@ type run struct {
 	root    *run
 	rootRec int32
 	spare   bool // it must not wait for a worker
+	// whole is the run that this is a share of: some of its records, computed beside the others; else nil.
+	whole *run
 
 	// ends is the worst end of each record so far; left marks the records that go back to the source. Both belong to the goroutine
 	// that works on the run, the handler's; what others end is in late until then.
@@ -137,6 +139,20 @@ func (r *run) subRun(rec int32) *run {
 	return s
 }
 
+// owner is the batch's run and the record in it that a record of r belongs to.
+func (r *run) owner(rec int32) (*run, int32) {
+	switch {
+	case r.whole != nil:
+		return r.whole, rec
+	case r.root != nil:
+		return r.root, r.rootRec
+	}
+	return r, rec
+}
+
+// small tells that r is for few records: it asks for little memory at a time.
+func (r *run) small() bool { return r.root != nil || r.whole != nil }
+
 // ended notes that a branch of a record ended. Only the goroutine that works on the run may call it.
 func (r *run) ended(rec int32, end flow.End) {
 	if r.ends[rec] < end {
@@ -146,9 +162,7 @@ func (r *run) ended(rec int32, end flow.End) {
 
 // missed notes that an optional sink could not take a message of the record.
 func (r *run) missed(rec int32) {
-	if r.root != nil {
-		r, rec = r.root, r.rootRec
-	}
+	r, rec = r.owner(rec)
 	r.mu.Lock()
 	r.lost = append(r.lost, rec)
 	r.mu.Unlock()
@@ -158,7 +172,7 @@ func (r *run) missed(rec int32) {
 func (r *run) newOut() *flow.Outgoing {
 	if len(r.store) == cap(r.store) {
 		n := min(max(outBlock, 2*cap(r.store)), maxOutBlock)
-		if r.root != nil {
+		if r.small() {
 			n = 4
 		}
 		r.store = make([]flow.Outgoing, 0, n)
@@ -184,7 +198,7 @@ func (r *run) markLetter(o *flow.Outgoing, lt *letter) {
 // room returns a buffer to append about n bytes to. What was written before stays where it is.
 func (r *run) room(n int) []byte {
 	if cap(r.buf)-len(r.buf) < n {
-		if r.root == nil {
+		if !r.small() {
 			n = max(bufferChunk, n)
 		}
 		r.buf = make([]byte, 0, n)

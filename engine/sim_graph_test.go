@@ -177,9 +177,20 @@ func (w *world) outputs(node int, id string) []output {
 	return []output{{0, next}}
 }
 
+// Concurrency implements flow.Waiter: some nodes wait, each message for another while, and so records overtake each other at them.
+func (n *simNode) Concurrency() int {
+	if n.w.chance(n.name, "waits", 11)%4 != 0 {
+		return 1
+	}
+	return 2 + int(n.w.chance(n.name, "waits", 12)%8)
+}
+
 // Process implements flow.Processor.
 func (n *simNode) Process(m *flow.Message, e *flow.Emitter) error {
 	id := m.ID()
+	if n.Concurrency() > 1 {
+		time.Sleep(time.Duration(n.w.chance(n.name, id, 13)%5) * time.Millisecond)
+	}
 	if err := n.fail(id); err != nil {
 		m.SetKey([]byte("to be rolled back"))
 		return err

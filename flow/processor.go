@@ -13,6 +13,16 @@ type Processor interface {
 	Process(m *Message, e *Emitter) error
 }
 
+// Waiter is a Processor that mostly waits for somebody outside, such as a server that it asks. The engine does not let the records of a
+// batch wait for each other then: it leads several of them through the graph side by side. This node and those around it may so meet
+// messages of one lane in another order; what reaches the sinks is in the order of the lane, as ever.
+type Waiter interface {
+	Processor
+	// Concurrency is how many records of one batch the engine leads side by side. It is asked once. Batches go side by side anyway, so a
+	// node that must bound itself does that in Process.
+	Concurrency() int
+}
+
 // ProcessorFunc lets a function be a Processor.
 type ProcessorFunc func(m *Message, e *Emitter) error
 
