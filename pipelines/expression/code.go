@@ -23,15 +23,24 @@ type code struct {
 }
 
 func compileNode(n ast.Node) *code {
-	config := conf.New(map[string]any{"@run": (*run)(nil)})
+	config := *machineConfig
+	config.WithEnv(machineEnv)
+	c := &code{node: n}
+	c.program, c.err = compiler.Compile(&parser.Tree{Node: n, Source: file.NewSource("")}, &config)
+	return c
+}
+
+var machineEnv = map[string]any{"@run": (*run)(nil)}
+
+// machineConfig has the functions of a rewritten tree. The compiler only reads them: all expressions share them.
+var machineConfig = func() *conf.Config {
+	config := conf.CreateNew()
 	config.Optimize = false
 	for name, f := range machineCalls {
 		config.Functions[name] = &builtin.Function{Name: name, Func: f}
 	}
-	c := &code{node: n}
-	c.program, c.err = compiler.Compile(&parser.Tree{Node: n, Source: file.NewSource("")}, config)
-	return c
-}
+	return config
+}()
 
 // run evaluates c on the machine of the current depth.
 func (c *code) run(r *run) (any, error) {

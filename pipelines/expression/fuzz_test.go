@@ -162,17 +162,17 @@ func ways(p *Program, text string, s *Scope, m *flow.Message) (names []string, g
 	r := newRun()
 	r.scope, r.message = s, m
 	machine := func(c *code) (value.Value, error) { r.steps = 0; return boxed(c.run(r)) }
-	v, err := machine(p.code)
-	add("machine", v, err)
+	for _, whole := range []bool{false, true} {
+		if tree, problems := parse(text, s, WantAny); len(problems) == 0 {
+			w := &rewriter{src: []rune(text), scope: s, whole: whole}
+			v, err := machine(compileNode(w.node(tree.Node)))
+			add(map[bool]string{false: "machine", true: "whole"}[whole], v, err)
+		}
+	}
 	if p.closure != nil {
 		r.steps = 0
-		v, err = p.closure(r)
+		v, err := p.closure(r)
 		add("closure", v, err)
-	}
-	if tree, problems := parse(text, s, WantAny); len(problems) == 0 {
-		w := &rewriter{src: []rune(text), scope: s, whole: true}
-		v, err = machine(compileNode(w.node(tree.Node)))
-		add("whole", v, err)
 	}
 	if p.quick != nil {
 		if a := p.quick(m); a != unsure {

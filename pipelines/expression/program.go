@@ -17,7 +17,7 @@ type Program struct {
 	text     string
 	scope    *Scope
 	want     Want
-	code     *code
+	code     *code       // nil where there is a closure
 	closure  closure     // nil: the machine runs code
 	quick    quick       // nil: no quick test
 	literal  *mapLiteral // nil: no map literal
@@ -56,7 +56,10 @@ func Compile(text string, s *Scope, w Want) (*Program, []Problem) {
 		}
 	}
 	p.findPath(n)
-	p.code, p.closure, p.literal = compileNode(n), closureOf(n), literalOf(n)
+	p.closure, p.literal = closureOf(n), literalOf(n)
+	if p.closure == nil {
+		p.code = compileNode(n)
+	}
 	if w == WantBool {
 		p.quick = quickOf(n)
 	}

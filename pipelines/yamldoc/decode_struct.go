@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"reflect"
 	"strings"
+	"sync"
 
 	"github.com/millstream/millstream/pipelines/diag"
 )
@@ -22,8 +23,20 @@ type field struct {
 // element is what holds for the elements of a list or mapping in the field.
 func (f field) element() field { return field{raw: f.raw, oneof: f.oneof} }
 
-// fieldsOf lists the fields of a struct type in order, those of inlined structs in their place.
+// knownFields keeps what fieldsOf has found: types do not change, and each file is read with the same ones.
+var knownFields sync.Map
+
+// fieldsOf lists the fields of a struct type in order, those of inlined structs in their place. The list is shared.
 func fieldsOf(t reflect.Type) []field {
+	if known, ok := knownFields.Load(t); ok {
+		return known.([]field) //nolint:forcetypeassert // nothing else is stored
+	}
+	fields := readFields(t)
+	knownFields.Store(t, fields)
+	return fields
+}
+
+func readFields(t reflect.Type) []field {
 	var fields []field
 	for i := range t.NumField() {
 		sf := t.Field(i)

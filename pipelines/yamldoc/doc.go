@@ -22,7 +22,7 @@ const (
 	MaxNodes = 100_000
 )
 
-// Doc is a parsed document. It is immutable and may be read by several goroutines.
+// Doc is a parsed document. It does not change and may be read by several goroutines.
 type Doc struct {
 	path  string
 	src   string
@@ -33,7 +33,8 @@ type Doc struct {
 	// holes are the offsets of values that broke YAML's rules and were left out.
 	holes map[int]bool
 	// used holds the nodes that aliases refer to.
-	used map[*yaml.Node]bool
+	used  map[*yaml.Node]bool
+	spots *spots
 }
 
 // Parse reads the one document in src and adds what is wrong with it to findings, under the given path. It returns nil
@@ -45,7 +46,8 @@ func Parse(path string, src []byte, findings *diag.List) *Doc {
 	if !ok {
 		return nil
 	}
-	d := &Doc{path: path, src: text, lines: newLines(text), broken: map[*yaml.Node]bool{}, used: map[*yaml.Node]bool{}, holes: map[int]bool{}}
+	d := &Doc{path: path, src: text, lines: newLines(text), broken: map[*yaml.Node]bool{}, used: map[*yaml.Node]bool{}, holes: map[int]bool{},
+		spots: &spots{known: map[*yaml.Node]spot{}}}
 	first, second, ok := d.parseLenient(findings)
 	switch {
 	case !ok:

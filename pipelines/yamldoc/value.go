@@ -3,6 +3,8 @@ package yamldoc
 import (
 	"slices"
 	"strconv"
+	"strings"
+	"sync"
 
 	"gopkg.in/yaml.v3"
 
@@ -251,11 +253,30 @@ func (v *Value) Finding(list *diag.List, code diag.Code, message, hint string) {
 
 // scalar makes a Scalar of a scalar node.
 func (d *Doc) scalar(n *yaml.Node, alias string) Scalar {
-	s := Scalar{Text: n.Value, Style: nodeStyle(n), doc: d, start: d.content(n), alias: alias}
-	from, to := d.extent(n)
-	f := d.at(from, to, "", "", "")
-	s.Line, s.Col, s.Width = f.Line, f.Col, f.Width
-	return s
+	at := d.spot(n)
+	return Scalar{Text: n.Value, Line: at.line, Col: at.col, Width: at.width, Style: nodeStyle(n), doc: d, start: at.start, alias: alias}
+}
+
+// spot is where a node stands.
+type spot struct{ start, line, col, width int }
+
+// spots remembers them: the same node is asked for in each step of reading a file.
+type spots struct {
+	mu    sync.Mutex
+	known map[*yaml.Node]spot
+}
+
+func (d *Doc) spot(n *yaml.Node) spot {
+	d.spots.mu.Lock()
+	defer d.spots.mu.Unlock()
+	at, ok := d.spots.known[n]
+	if !ok {
+		from, to := d.extent(n)
+		f := d.at(from, to, "", "", "")
+		at = spot{d.content(n), f.Line, f.Col, f.Width}
+		d.spots.known[n] = at
+	}
+	return at
 }
 
 // content returns the offset of a node's own first byte, after an anchor or a tag.
@@ -312,6 +333,9 @@ func (d *Doc) extent(n *yaml.Node) (start, end int) {
 		return start, start + 1
 	}
 	style := nodeStyle(n)
+	if end, ok := verbatim(d.src, start, style, n.Value); ok {
+		return start, max(end, start+1)
+	}
 	offsets, end, ok := trace(d.src, start, style, n.Value)
 	if !ok {
 		return start, start + 1
@@ -320,6 +344,16 @@ func (d *Doc) extent(n *yaml.Node) (start, end int) {
 		return d.blockExtent(start, n.Value, offsets)
 	}
 	return start, max(end, start+1)
+}
+
+// verbatim is the end of a scalar that stands in the file as it reads: in one line, without escapes.
+func verbatim(src string, start int, style Style, text string) (end int, ok bool) {
+	quote := map[Style]string{StyleSingleQuoted: "'", StyleDoubleQuoted: `"`}[style]
+	if style == StyleLiteral || style == StyleFolded || strings.ContainsAny(text, "'\"\\\r\n\u0085\u2028\u2029") {
+		return 0, false
+	}
+	written := quote + text + quote
+	return start + len(written), strings.HasPrefix(src[start:], written)
 }
 
 func (d *Doc) blockExtent(start int, text string, offsets []int) (int, int) {
