@@ -16,7 +16,7 @@ type lines struct {
 	runes []int
 }
 
-const stride = 256
+const stride = 64
 
 func newLines(src string) *lines {
 	l := &lines{src: src, yaml: []int{0}, file: []int{0}}
