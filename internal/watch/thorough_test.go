@@ -1,0 +1,5 @@
+//go:build integration
+
+package watch
+
+const thorough = true
