@@ -21,6 +21,9 @@ type Message struct {
 	batch   *Batch
 	env     *Env
 	payload []byte // what Body was opened with
+	format  document.Format
+	coder   document.Coder
+	content *Content // of a payload that is not the record's; nil is as the record says
 	key     []byte
 	failure *Error
 	extras  *extras // what differs from the record; nil while nothing does
@@ -46,8 +49,9 @@ type Env struct {
 	// Source is the source's name in the file, Connector its kind.
 	Source    string
 	Connector string
-	// Format says how body reads.
+	// Format says how body reads; Coder does where it is document.Coded.
 	Format document.Format
+	Coder  document.Coder
 	// Paths are the body paths of the whole pipeline.
 	Paths *document.Paths
 	// Now is the pipeline's clock, UTC; frozen in tests.
@@ -61,15 +65,41 @@ func (m *Message) Open(env *Env, b *Batch, i int) {
 	r := &b.Records[i]
 	m.env, m.batch, m.record = env, b, r
 	m.key, m.failure, m.extras, m.shared, m.emitted = r.Key, nil, nil, false, false
+	m.format, m.coder, m.content = env.Format, env.Coder, nil
 	m.reopen(r.Body)
 }
+
+// Content says what a payload is that a codec has made.
+type Content struct {
+	// Type is its media type; empty: as the record says.
+	Type string
+	// Encoding is how it is compressed, as in Content-Encoding; empty: not at all.
+	Encoding string
+}
+
+// Reopen gives m another payload in place of its body, with whatever was written to it: c tells how it reads where f is document.Coded.
+// What failed cannot be undone by Rollback, so a processor reopens a copy and emits that.
+func (m *Message) Reopen(payload []byte, f document.Format, c document.Coder, content *Content) {
+	m.format, m.coder, m.content = f, c, content
+	m.reopen(payload)
+}
+
+// Reopened reports whether the payload is another than the record's.
+func (m *Message) Reopened() bool { return m.content != nil }
+
+// Format says how the body reads, and what does where that is document.Coded.
+func (m *Message) Format() (document.Format, document.Coder) { return m.format, m.coder }
 
 // Attach lends m the environment of its source before Restore.
 func (m *Message) Attach(env *Env) { m.env = env }
 
 func (m *Message) reopen(body []byte) {
 	m.payload = body
-	m.Body.Reset(m.env.Paths, body, m.env.Format)
+	if m.format == document.Coded {
+		m.Body.ResetCoded(m.env.Paths, body, m.coder)
+		return
+	}
+	m.Body.Reset(m.env.Paths, body, m.format)
 }
 
 // Payload is what the body reads when no node has written it; the payload as received, but for a message that comes back from a sink.
@@ -84,6 +114,7 @@ func (m *Message) Clone() *Message {
 
 func (m *Message) copyFrom(o *Message) {
 	m.env, m.batch, m.record = o.env, o.batch, o.record
+	m.format, m.coder, m.content = o.format, o.coder, o.content
 	m.payload, m.key, m.failure, m.extras = o.payload, o.key, o.failure, o.share()
 	m.shared = m.extras != nil
 	m.emitted = false
@@ -92,7 +123,8 @@ func (m *Message) copyFrom(o *Message) {
 
 // forget lets go of all that m refers to.
 func (m *Message) forget() {
-	m.Body.Reset(m.env.Paths, nil, m.env.Format)
+	m.Body.Reset(m.env.Paths, nil, document.JSON)
+	m.coder, m.content = nil, nil
 	m.record, m.batch, m.env, m.payload, m.key, m.failure, m.extras, m.shared = nil, nil, nil, nil, nil, nil, nil, false
 }
 
@@ -299,7 +331,23 @@ func (m *Message) Own() {
 		tmp, _ := value.Own(value.Map(x.tmp)).Box().(map[string]any)
 		x.tmp = tmp
 	}
+	if m.format == document.Coded && m.Body.Written() && !m.Body.None() {
+		m.ownCoded()
+		return
+	}
 	m.reopen(m.ownedBody())
+}
+
+// ownCoded keeps the body as a value: what was written to it need not have a form in its format.
+func (m *Message) ownCoded() {
+	v, err := m.Body.Get(document.Root)
+	if err == nil {
+		v = value.Own(v)
+	}
+	m.reopen(ownBytes(m.payload))
+	if err == nil {
+		_ = m.Body.Set(document.Root, v) // the root can always be written
+	}
 }
 
 // ownedBody is the payload as the writes so far have made it, in memory of its own.

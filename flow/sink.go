@@ -3,6 +3,9 @@ package flow
 import (
 	"context"
 	"time"
+
+	"github.com/millstream/millstream/flow/document"
+	"github.com/millstream/millstream/flow/value"
 )
 
 // Preparer is the part of a sink that needs no connection. It is built once with the pipeline, called concurrently by the workers, and
@@ -57,7 +60,13 @@ type Outgoing struct {
 	failure *Error
 	env     *Env
 
-	plainSet bool
+	format  document.Format
+	coder   document.Coder
+	content *Content    // what the payload is as it goes out, where the record does not say
+	came    *Content    // and as it came
+	value   value.Value // the body, where valueSet: it was written, and the sink's encoding differs from the message's
+
+	plainSet, valueSet bool
 	// Index and Order are the engine's own: the record's place in its batch, and the message's among all that the batch sends.
 	Index, Order int32
 }
@@ -71,7 +80,23 @@ func (o *Outgoing) Headers() []Header {
 }
 
 // Props are the parts with a common name; nil when there are none.
-func (o *Outgoing) Props() *Properties { return o.Record.Props }
+func (o *Outgoing) Props() *Properties {
+	if o.content == nil || o.Record.Props == nil && *o.content == (Content{}) {
+		return o.Record.Props
+	}
+	var p Properties
+	if o.Record.Props != nil {
+		p = *o.Record.Props
+	}
+	if o.content.Type != "" {
+		p.ContentType = o.content.Type
+	}
+	p.ContentEncoding = o.content.Encoding
+	return &p
+}
+
+// SetContent says what the payload is, where the sink's encoding made it. The engine calls it after Fill.
+func (o *Outgoing) SetContent(c *Content) { o.content = c }
 
 // Time is the message's event time.
 func (o *Outgoing) Time() time.Time {
@@ -86,11 +111,27 @@ func (o *Outgoing) Fill(m *Message, body []byte) {
 	x := m.share()
 	o.Record, o.Body, o.Key, o.ownKey = m.record, body, m.key, m.key
 	o.message, o.entered, o.batch, o.failure, o.env = x, x, m.batch, m.failure, m.env
+	o.format, o.coder, o.content, o.came, o.value, o.valueSet = m.format, m.coder, m.content, m.content, value.Value{}, false
 	o.Dest, o.Native, o.Err, o.plain, o.plainSet, o.Index, o.Order = "", nil, nil, nil, false, 0, 0
 }
 
 // KeepPayload notes the payload that Restore gives back, where it is not Body: the sink's encoding differs from the message's.
 func (o *Outgoing) KeepPayload(payload []byte) { o.plain, o.plainSet = payload, true }
+
+// Rewrite replaces the payload by another form of it, for a sink whose protocol wants it so; Restore still gives the one before. Prepare
+// may call it.
+func (o *Outgoing) Rewrite(payload []byte) {
+	if !o.plainSet {
+		o.plain, o.plainSet = o.Body, true
+	}
+	o.Body = payload
+}
+
+// KeepValue is KeepPayload for a body that its own format may not be able to say: Restore writes v to what payload reads as.
+func (o *Outgoing) KeepValue(payload []byte, v value.Value) {
+	o.KeepPayload(payload)
+	o.value, o.valueSet = v, true
+}
 
 // SetHeaders replaces the outgoing headers, for a sink that adds its own or for a dead letter.
 func (o *Outgoing) SetHeaders(hs []Header) {
@@ -106,6 +147,7 @@ func (o *Outgoing) SetHeaders(hs []Header) {
 func (o *Outgoing) Own() {
 	o.Record = o.Record.own()
 	o.Body, o.Key, o.ownKey, o.plain = ownBytes(o.Body), ownBytes(o.Key), ownBytes(o.ownKey), ownBytes(o.plain)
+	o.value = value.Own(o.value)
 	o.message, o.entered = o.message.owned(), o.entered.owned()
 	o.Dest = cloneText(o.Dest)
 	if o.batch != nil {
@@ -117,11 +159,15 @@ func (o *Outgoing) Own() {
 func (o *Outgoing) Restore(m *Message) {
 	m.env, m.record, m.batch, m.key, m.failure = o.env, o.Record, o.batch, o.ownKey, o.failure
 	m.extras, m.shared = o.entered, o.entered != nil
-	if o.plainSet {
-		m.reopen(o.plain)
+	m.format, m.coder, m.content = o.format, o.coder, o.came
+	if !o.plainSet {
+		m.reopen(o.Body)
 		return
 	}
-	m.reopen(o.Body)
+	m.reopen(o.plain)
+	if o.valueSet {
+		_ = m.Body.Set(document.Root, o.value) // the root can always be written
+	}
 }
 
 // owned copies what may point into the batch's memory; nil stays nil.

@@ -28,10 +28,12 @@ type Program struct {
 	Nodes []Node
 	Sinks []Sink
 
-	Order  Order
-	Limits flow.Limits
-	Paths  *document.Paths
-	Tests  []Test
+	Order Order
+	// ExactlyOnce: what the sinks write and what the source acknowledges is one transaction.
+	ExactlyOnce bool
+	Limits      flow.Limits
+	Paths       *document.Paths
+	Tests       []Test
 	// Background is what goes on beside the messages while the pipeline lives, such as reading tables again. Each is run once and returns
 	// when ctx has ended.
 	Background []func(ctx context.Context, log *slog.Logger)
@@ -73,13 +75,14 @@ type Source struct {
 	Connector string
 	Traits    flow.Traits
 	Format    document.Format
+	Coder     document.Coder // where Format is document.Coded
 	// Order is the pipeline's, or this source's default.
 	Order Order
 	Out   []Edge
 	// Errors are the readers of name.errors; OnError holds for records that fail before the first node.
 	Errors  []Edge
 	OnError Policy
-	// Check is nil, or judges each message before it enters the graph.
+	// Check is nil, or judges each message before it enters the graph, after it has undone what the source's byte codecs did.
 	Check func(m *flow.Message) error
 	// Extra are the connector's own entries of `source` in expressions; may be nil.
 	Extra func(r *flow.Record) map[string]any
@@ -115,7 +118,9 @@ type Sink struct {
 	Traits    flow.Traits
 	Optional  bool
 	// Encode writes the body: appends the payload of m to dst. none reports a message without a payload. nil: as the document says.
-	Encode   func(dst []byte, m *flow.Message) (payload []byte, none bool, err error)
+	Encode func(dst []byte, m *flow.Message) (payload []byte, none bool, err error)
+	// Content is what Encode makes; nil where there is none, or it cannot say.
+	Content  *flow.Content
 	Preparer flow.Preparer
 	Open     func(ctx context.Context, host flow.Host) (flow.Sink, error)
 	// Connect tries what Open needs, and changes nothing; may be nil.
@@ -134,6 +139,8 @@ type Policy struct {
 	MinBackoff time.Duration
 	MaxBackoff time.Duration
 	Then       Then
+	// Unsaid: the file does not say what comes then; a source whose senders wait for an answer gives the message back to them.
+	Unsaid bool
 	// Sink is the index of the sink that gets the dead letter when Then is ThenSink.
 	Sink int
 }
@@ -159,7 +166,7 @@ const (
 
 // DefaultPolicy holds where a file says nothing: retry for ever, then pause.
 func DefaultPolicy() Policy {
-	return Policy{Retries: -1, MinBackoff: 200 * time.Millisecond, MaxBackoff: 30 * time.Second, Then: ThenPause}
+	return Policy{Retries: -1, MinBackoff: 200 * time.Millisecond, MaxBackoff: 30 * time.Second, Then: ThenPause, Unsaid: true}
 }
 
 // DefaultLimits hold where a file says nothing.

@@ -8,6 +8,8 @@
 // At any time no written slot stands below another: a write below an assigned value goes into (a copy of) that value, and a write
 // above written slots replaces them.
 //
+// A payload of any other format is decoded whole by its Coder at the first read, and written whole by it once anything was written.
+//
 // The package knows nothing of keys, metadata, codecs other than JSON, text and bytes, or expressions.
 package document
 
@@ -22,12 +24,22 @@ import (
 // Format says what a payload is.
 type Format uint8
 
-// The formats. Text must be valid UTF-8; a path into Text or Bytes is an error.
+// The formats. Text must be valid UTF-8; a path into Text or Bytes is an error. Coded is every format that a Coder knows.
 const (
 	JSON Format = iota
 	Text
 	Bytes
+	Coded
 )
+
+// Coder turns payloads of one format into values and back. It is safe for concurrent use.
+type Coder interface {
+	// Decode reads a payload that is not empty, whole. The value is made of what value.Value.Box returns and may alias the payload. It
+	// never panics, whatever the payload holds.
+	Decode(payload []byte) (value.Value, error)
+	// Append writes a value, whole, behind dst. What the format cannot say is an error.
+	Append(dst []byte, v value.Value) ([]byte, error)
+}
 
 // phase is how far a document has come.
 type phase uint8
@@ -88,6 +100,7 @@ type Document struct {
 	paths   *Paths
 	raw     []byte
 	format  Format
+	coder   Coder // of Coded
 	phase   phase
 	dirty   bool // slots may hold something
 	element bool // deleting a list's element is noted like that of a member: for single edits of a text
@@ -112,11 +125,20 @@ func (d *Document) Reset(p *Paths, raw []byte, f Format) {
 	} else if d.dirty {
 		clear(d.slots)
 	}
-	d.raw, d.format = raw, f
+	d.raw, d.format, d.coder = raw, f, nil
 	d.phase, d.dirty, d.changes, d.fault = unread, false, 0, nil
 	d.repeats, d.merged = d.repeats[:0], d.merged[:0]
 	d.journal.reset()
 }
+
+// ResetCoded is Reset for a payload of the format Coded.
+func (d *Document) ResetCoded(p *Paths, raw []byte, c Coder) {
+	d.Reset(p, raw, Coded)
+	d.coder = c
+}
+
+// Open decodes as much as a read would, so that a broken payload is found out now: the error is a *DecodeError or the Coder's.
+func (d *Document) Open() error { return d.open() }
 
 // Written reports whether anything was assigned or deleted.
 func (d *Document) Written() bool { return d.changes > 0 }
@@ -135,6 +157,7 @@ func (d *Document) Format() Format { return d.format }
 // CopyFrom makes d an independent copy of o, for a branch of a fan-out. The payload's bytes are shared; marks are not copied.
 func (d *Document) CopyFrom(o *Document) {
 	d.Reset(o.paths, o.raw, o.format)
+	d.coder = o.coder
 	d.phase, d.fault, d.changes, d.element = o.phase, o.fault, o.changes, o.element
 	if o.dirty {
 		d.dirty = true
@@ -144,7 +167,7 @@ func (d *Document) CopyFrom(o *Document) {
 	}
 }
 
-// open makes the payload readable: it scans JSON, and takes text and bytes as they are.
+// open makes the payload readable: it scans JSON, takes text and bytes as they are, and decodes what a Coder knows.
 func (d *Document) open() error {
 	switch d.phase {
 	case scanned, whole:
@@ -153,15 +176,32 @@ func (d *Document) open() error {
 		return d.fault
 	}
 	d.dirty = true
-	if d.format == JSON {
+	switch d.format {
+	case JSON:
 		d.fault = d.scan()
-	} else {
+	case Coded:
+		d.fault = d.takeCoded()
+	default:
 		d.fault = d.takePlain()
 	}
 	if d.fault != nil {
 		d.phase = broken
 	}
 	return d.fault
+}
+
+func (d *Document) takeCoded() error {
+	d.phase = whole
+	d.cold[Root].value = value.Value{}
+	if len(d.raw) == 0 {
+		return nil
+	}
+	v, err := d.coder.Decode(d.raw)
+	if err != nil {
+		return fmt.Errorf("decode body: %w", err)
+	}
+	d.cold[Root].value = v
+	return nil
 }
 
 func (d *Document) takePlain() error {
@@ -193,6 +233,15 @@ func firstInvalid(b []byte) int {
 		i += n
 	}
 	return i
+}
+
+// appendCoded writes a payload of which anything was assigned.
+func (d *Document) appendCoded(dst []byte) ([]byte, error) {
+	out, err := d.coder.Append(dst, d.cold[Root].value)
+	if err != nil {
+		return dst, fmt.Errorf("write body: %w", err)
+	}
+	return out, nil
 }
 
 // appendPlain writes a text or bytes payload whose root was assigned.

@@ -44,6 +44,8 @@ func (d *Document) appendChanged(dst []byte) ([]byte, error) {
 		return d.splice(dst, root)
 	case d.slots[Root].change == deleted:
 		return dst, nil
+	case d.format == Coded:
+		return d.appendCoded(dst)
 	case d.format != JSON:
 		return d.appendPlain(dst)
 	default:
