@@ -85,8 +85,9 @@ func (a *aside) charge(share *run) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.whole.made += share.made
-	share.made = 0
-	if a.whole.overCharge() {
+	a.whole.waited += share.waited
+	share.made, share.waited = 0, 0
+	if a.whole.overCharge() || a.whole.overdue() {
 		a.stop.Store(true)
 	}
 }

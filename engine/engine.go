@@ -29,6 +29,9 @@ type Options struct {
 	StateDir string
 	// Now is the pipelines' clock; time.Now when nil.
 	Now func() time.Time
+	// Pause passes time where the engine waits: before a retry, and for nodes that pace messages. It returns when that time has passed or
+	// ctx has ended. nil waits for real; a clock that stands still needs one that does not.
+	Pause func(ctx context.Context, d time.Duration)
 	// Middleware is added to each pipeline's router. A message there is a whole batch. One that refuses a batch, or acknowledges it
 	// without calling the handler, gives it back to its source unsettled, and gives up the order of its keys.
 	Middleware []message.HandlerMiddleware

@@ -57,6 +57,7 @@ func (p *pipeline) part(r *run) {
 	r.dropOuts()
 	r.letters, r.parked, r.buf = nil, nil, nil
 	r.sent = make(chan struct{})
+	r.waited = 0
 	r.uncharge()
 }
 

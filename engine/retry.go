@@ -257,6 +257,10 @@ func (p *pipeline) sleep(l *lane, d time.Duration, early <-chan struct{}) bool {
 	if d <= 0 {
 		return !p.giveUpNow(l)
 	}
+	if pause := p.engine.opts.Pause; pause != nil {
+		pause(p.hard, d)
+		return !p.giveUpNow(l)
+	}
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {

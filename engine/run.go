@@ -3,6 +3,7 @@ package engine
 import (
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/millstream/millstream/flow"
 )
@@ -41,12 +42,16 @@ type run struct {
 	// made is how many bytes the records have become so far, charged what of it is charged to the pipeline.
 	made, charged int64
 
+	// waited is how long nodes have held the records since something was handed over last.
+	waited time.Duration
+
 	// The turnstiles: a run waits for those of the run before it in its lane, and closes its own.
 	before, self turns
 	sending      atomic.Int32
 	sent         chan struct{} // closed when every sink has answered the hand-over
 
 	mu       sync.Mutex
+	refused  map[int32]*flow.Error // records that are given back to who waits for an answer, and why
 	holds    []heldRecord
 	late     []lateEnd
 	pending  int           // queued items and held messages that have not ended
@@ -92,14 +97,14 @@ func (r *run) reset(p *pipeline, src *sourceRun, b *flow.Batch) {
 // nothing.
 func (r *run) clear() {
 	r.dropOuts()
-	r.letters, r.parked, r.places = nil, nil, 0
+	r.letters, r.parked, r.places, r.waited = nil, nil, 0, 0
 	if cap(r.buf) > 1<<20 {
 		r.buf = nil
 	}
 	r.buf = r.buf[:0]
 	r.batch, r.source, r.lane, r.before, r.self = nil, nil, nil, turns{}, turns{}
 	r.mu.Lock()
-	r.holds, r.late, r.lost = nil, nil, nil
+	r.holds, r.late, r.lost, r.refused = nil, nil, nil, nil
 	r.pending, r.holding, r.empty, r.passed, r.over, r.released = 0, 0, nil, false, false, false
 	r.mu.Unlock()
 }
@@ -166,6 +171,19 @@ func (r *run) missed(rec int32) {
 	r.mu.Lock()
 	r.lost = append(r.lost, rec)
 	r.mu.Unlock()
+}
+
+// refuse notes that a record goes back to its source for good; of several reasons the first one counts.
+func (r *run) refuse(rec int32, why *flow.Error) {
+	r, rec = r.owner(rec)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.refused == nil {
+		r.refused = map[int32]*flow.Error{}
+	}
+	if r.refused[rec] == nil {
+		r.refused[rec] = why
+	}
 }
 
 // newOut gives room for one more message to a sink. Blocks are never moved: the pointers stay good.
@@ -255,6 +273,9 @@ func (r *run) merge() (left bool) {
 		if r.ends[rec] <= flow.Filtered {
 			r.ended(rec, flow.Dropped) // no sink has got it
 		}
+	}
+	for rec := range r.refused {
+		r.left[rec] = true
 	}
 	for _, l := range r.left {
 		left = left || l

@@ -5,6 +5,7 @@ import (
 	"runtime/debug"
 
 	"github.com/millstream/millstream/flow"
+	"github.com/millstream/millstream/flow/document"
 	"github.com/millstream/millstream/pipelines"
 )
 
@@ -194,6 +195,7 @@ func (w *worker) emitter(depth int) *flow.Emitter {
 		em := &flow.Emitter{}
 		em.Bind(w.p.hard, w.hold)
 		em.BindLogger(w.p.log)
+		em.BindWait(w.wait)
 		w.emitters = append(w.emitters, em)
 	}
 	return w.emitters[depth]
@@ -237,11 +239,10 @@ func (w *worker) encode(s *pipelines.Sink, m *flow.Message, o *flow.Outgoing, lt
 	}
 	o.Fill(m, body)
 	if s.Encode != nil {
-		plain, err := w.plain(m)
-		if err != nil {
+		if err := w.keep(m, o); err != nil {
 			return flow.AsError(err, flow.Permanent, flow.CodeEncode)
 		}
-		o.KeepPayload(plain)
+		o.SetContent(s.Content)
 	}
 	if lt != nil {
 		if err := w.letter(s, m, o, lt); err != nil {
@@ -252,6 +253,18 @@ func (w *worker) encode(s *pipelines.Sink, m *flow.Message, o *flow.Outgoing, lt
 		return flow.AsError(err, flow.Permanent, flow.CodeEncode)
 	}
 	return nil
+}
+
+// keep notes in o how the message came, where the sink's encoding is its own.
+func (w *worker) keep(m *flow.Message, o *flow.Outgoing) error {
+	if f, _ := m.Format(); f == document.Coded && m.Body.Written() && !m.Body.None() {
+		v, err := m.Body.Get(document.Root)
+		o.KeepValue(m.Payload(), v)
+		return err
+	}
+	plain, err := w.plain(m)
+	o.KeepPayload(plain)
+	return err
 }
 
 // payload is the body as the sink writes it.
@@ -273,6 +286,9 @@ func (w *worker) payload(s *pipelines.Sink, m *flow.Message) ([]byte, error) {
 // plain is the body in the message's own format; untouched bytes are not copied.
 func (w *worker) plain(m *flow.Message) ([]byte, error) {
 	if !m.Body.Written() {
+		if m.Reopened() { // in memory of its own
+			w.run.made += int64(len(m.Payload()))
+		}
 		return m.Payload(), nil
 	}
 	if m.Body.None() {

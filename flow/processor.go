@@ -3,6 +3,7 @@ package flow
 import (
 	"context"
 	"log/slog"
+	"time"
 )
 
 // Processor is one node. There is one instance of it per pipeline; Process is called concurrently.
@@ -48,6 +49,7 @@ type Emitter struct {
 	log  *slog.Logger
 	free []*Message
 	hold func(m *Message) *Held
+	wait func(left func() time.Duration) error
 	held bool
 	over bool
 }
@@ -69,6 +71,23 @@ func (e *Emitter) Logger() *slog.Logger {
 		return slog.Default()
 	}
 	return e.log
+}
+
+// Wait holds the lane of the message that is being processed. It waits until all that came before it in its lane has left for the sinks,
+// asks how long there is left to wait, and waits for that long; then the message leaves soon, not only with the rest of its batch. A
+// processor that paces messages waits here. The error is transient and to be returned: the pipeline stops, or the lane was taken away.
+func (e *Emitter) Wait(left func() time.Duration) error {
+	if e.wait != nil {
+		return e.wait(left)
+	}
+	t := time.NewTimer(left())
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-e.ctx.Done():
+		return Errorf(Transient, CodeAbandoned, "given up while waiting: %w", e.ctx.Err())
+	}
 }
 
 // Emit sends m out at a port. Emitting the same message again sends a copy of it as it is then; what is changed between two emits of
@@ -115,6 +134,9 @@ func (e *Emitter) take() *Message {
 
 // Bind is called by the engine to lend the emitter its context and its way of holding.
 func (e *Emitter) Bind(ctx context.Context, hold func(m *Message) *Held) { e.ctx, e.hold = ctx, hold }
+
+// BindWait is called by the engine to lend the emitter its way of waiting.
+func (e *Emitter) BindWait(wait func(left func() time.Duration) error) { e.wait = wait }
 
 // BindLogger is called by the engine to lend the emitter the pipeline's logger.
 func (e *Emitter) BindLogger(log *slog.Logger) { e.log = log }
