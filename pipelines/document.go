@@ -25,6 +25,9 @@ type Options struct {
 	VarSeen func(name string)
 	// ForTest lets undefined variables pass: sources and sinks are replaced.
 	ForTest bool
+	// Read is told of each file that is read, with its content, nil when it could not be read: of the pipeline file by Load, and of what
+	// is read beside it, such as tables, schemas and secrets. It may be nil, and may be told of a file twice.
+	Read func(path string, content []byte)
 }
 
 // EnvFunc lets a function such as os.LookupEnv be an Env.
@@ -36,12 +39,26 @@ func (f EnvFunc) Lookup(name string) (value string, ok bool) { return f(name) }
 // Load reads and compiles one file. The program is nil when there is an error among the findings.
 func Load(path string, opts Options) (*Program, *diag.List) {
 	src, err := os.ReadFile(path)
+	opts.read(path, src, err)
 	if err != nil {
 		findings := &diag.List{}
 		findings.Add(diag.Finding{Path: path, Line: 1, Col: 1, Code: diag.Unreadable, Message: "cannot read the file: " + reason(err)})
 		return nil, findings
 	}
 	return Compile(path, src, opts)
+}
+
+// read tells of a file that was read.
+func (o *Options) read(path string, content []byte, err error) {
+	switch {
+	case o.Read == nil:
+	case err != nil:
+		o.Read(path, nil)
+	case content == nil:
+		o.Read(path, []byte{})
+	default:
+		o.Read(path, content)
+	}
 }
 
 func reason(err error) string {
@@ -61,7 +78,7 @@ func Compile(path string, src []byte, opts Options) (*Program, *diag.List) {
 	l := &loader{opts: opts, findings: findings, path: path}
 	l.context = &yamldoc.Context{
 		Findings: findings, Env: opts.Env,
-		ReadFile: func(name string) (string, error) { return readSecret(filepath.Dir(path), name) },
+		ReadFile: l.readSecret,
 	}
 	l.damaged = findings.HasErrors()
 	prog := l.program(doc.Root())
@@ -75,12 +92,19 @@ func Compile(path string, src []byte, opts Options) (*Program, *diag.List) {
 }
 
 // readSecret reads a file for ${file:…}; a final line end belongs to the file, not to the secret.
-func readSecret(dir, name string) (string, error) {
+func (l *loader) readSecret(name string) (string, error) {
 	if !filepath.IsAbs(name) {
-		name = filepath.Join(dir, name)
+		name = filepath.Join(filepath.Dir(l.path), name)
 	}
-	b, err := textfile.Read(name, maxSecret)
+	b, err := l.readFile(name, maxSecret)
 	return strings.TrimSuffix(strings.TrimSuffix(string(b), "\n"), "\r"), err
+}
+
+// readFile reads a file that the pipeline file names.
+func (l *loader) readFile(path string, most int64) ([]byte, error) {
+	b, err := textfile.Read(path, most)
+	l.opts.read(path, b, err)
+	return b, err
 }
 
 // maxSecret is the most bytes that a file of ${file:…} may have.

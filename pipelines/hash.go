@@ -29,6 +29,7 @@ func (l *loader) hash(v *yamldoc.Value) string {
 	h.value(v, false)
 	if h.tables && l.file.Tables != nil && v != l.file.Tables {
 		h.value(l.file.Tables, false)
+		put(h, l.tables.sums...)
 	}
 	for _, name := range keysOf(l.vars) {
 		if h.allVars || h.vars[name] {
@@ -46,7 +47,8 @@ type hasher struct {
 	// vars are the constants that texts of the value name; allVars: they may mean any.
 	vars    map[string]bool
 	allVars bool
-	// tables: a text of the value may read tables. What is in their files does not count, it may change while the pipeline runs.
+	// tables: a text of the value may read tables. What is in a file that is read again counts not: it may change while the
+	// pipeline runs.
 	tables bool
 }
 

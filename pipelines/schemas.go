@@ -13,7 +13,6 @@ import (
 	"github.com/millstream/millstream/flow/document"
 	"github.com/millstream/millstream/flow/value"
 	"github.com/millstream/millstream/flow/value/syntax"
-	"github.com/millstream/millstream/internal/textfile"
 	"github.com/millstream/millstream/pipelines/diag"
 	"github.com/millstream/millstream/pipelines/schema"
 	"github.com/millstream/millstream/pipelines/yamldoc"
@@ -62,7 +61,7 @@ func (l *loader) schemaFile(v *yamldoc.Value) *sourceSchema {
 	if !filepath.IsAbs(path) {
 		path = filepath.Join(filepath.Dir(l.path), path)
 	}
-	text, err := textfile.Read(path, maxSchema)
+	text, err := l.readFile(path, maxSchema)
 	if err != nil {
 		l.findings.Add(name.Whole(diag.BadSchema, fmt.Sprintf("cannot read the schema %s: %s", name.Shown(), err), "the path is relative to the pipeline file"))
 		return nil

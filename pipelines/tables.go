@@ -2,6 +2,7 @@ package pipelines
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"log/slog"
 	"path/filepath"
@@ -30,6 +31,8 @@ type tables struct {
 	// read are the tables that an expression reads; allRead: any may be.
 	read    map[string]bool
 	allRead bool
+	// sums are name and content of those that are read once: another content is another pipeline.
+	sums []string
 }
 
 // lookup reads a row for expressions.
@@ -90,12 +93,17 @@ func (l *loader) openTable(name string, v *yamldoc.Value, entry *tableEntry) {
 		s.Types[column] = table.Type(t)
 	}
 	t, text, problems := table.Open(s)
+	if l.opts.Read != nil {
+		l.opts.Read(path, text)
+	}
 	if len(problems) > 0 {
 		l.tableProblems(v, entry, path, text, problems)
 		return
 	}
 	l.tables.byName[name] = t
-	if entry.Refresh != nil {
+	if entry.Refresh == nil {
+		l.tables.sums = append(l.tables.sums, name, fmt.Sprintf("%x", sha256.Sum256(text)))
+	} else {
 		every := *entry.Refresh
 		l.prog.Background = append(l.prog.Background, func(ctx context.Context, log *slog.Logger) {
 			t.Refresh(ctx, every, log.With("table", name))
