@@ -111,8 +111,20 @@ func (w *worker) settleFailure(at failurePoint, m *flow.Message, e *flow.Error, 
 	case pipelines.ThenDrop:
 		w.run.ended(w.rec, flow.Dropped)
 	case pipelines.ThenPause, pipelines.ThenStop:
-		w.park(at, m, e, true)
+		if !w.refuse(at.policy, e) {
+			w.park(at, m, e, true)
+		}
 	}
+}
+
+// refuse gives a message back to a sender that waits for an answer, where the file does not say what else is to become of it. A mistake
+// in the configuration is not the sender's: it pauses the pipeline as ever.
+func (w *worker) refuse(policy pipelines.Policy, e *flow.Error) bool {
+	if !policy.Unsaid || w.p.finite || !w.run.source.spec.Traits.Answers || e.Class > flow.Poison {
+		return false
+	}
+	w.run.refuse(w.rec, e)
+	return true
 }
 
 // followErrors leads a failed message to the readers of name.errors: nodes get the message, a sink gets a dead letter.

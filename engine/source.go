@@ -146,6 +146,9 @@ func (s *sourceRun) release(r *run, keep bool) {
 			end = flow.Open
 		}
 		r.batch.Records[i].Finish(end)
+		if end == flow.Open && keep && r.refused != nil {
+			r.batch.Records[i].Refuse(r.refused[int32(i)]) // a batch holds MaxBatchRecords at most
+		}
 		ends[end]++
 	}
 	bytes, batch := r.bytes, r.batch

@@ -41,6 +41,7 @@ type Record struct {
 
 	end     End
 	settled bool
+	refused *Error
 }
 
 // Properties are message parts with a common meaning across protocols. The zero value of a field means absent.
@@ -96,6 +97,13 @@ func (r *Record) End() End { return r.end }
 
 // Finish is called by the engine alone, once per record, before the batch goes back to its source.
 func (r *Record) Finish(end End) { r.end, r.settled = end, end != Open }
+
+// Refused tells a source whose sender waits for an answer (Traits.Answers), within Settle, why an unsettled record was given up; nil when
+// nobody has: then the sender is to come again.
+func (r *Record) Refused() *Error { return r.refused }
+
+// Refuse is called by the engine alone, beside a Finish that leaves the record open.
+func (r *Record) Refuse(why *Error) { r.refused = why }
 
 // own copies the record with all that may point into its batch's memory. What Native of a header holds is the protocol's own value and
 // stays as it is.

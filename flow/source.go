@@ -47,4 +47,8 @@ type Traits struct {
 	// from another (a member of a consumer group with a stable name, a position in the state directory). A reload closes the old one before
 	// it opens the new one; what can be lent through Host.Share needs no Single.
 	Single bool
+	// Answers: a source whose senders each wait for what becomes of their record, and keep it until they are told. What fails there, and of
+	// which no on_error says what is to come then, is given back with Record.Refused instead of pausing the pipeline for all of them; and
+	// the order of records is kept only where the file asks for it, since those who wait at the same time have none.
+	Answers bool
 }

@@ -196,7 +196,11 @@ func (l *loader) buildSource(p *part) {
 		return
 	}
 	order := l.prog.Order
-	if l.file.Order == "" && !built.Traits.Keyed {
+	switch {
+	case l.file.Order != "":
+	case built.Traits.Answers:
+		order = Unordered
+	case !built.Traits.Keyed:
 		order = BySource
 	}
 	l.prog.Sources[p.index] = Source{
@@ -339,7 +343,7 @@ func (l *loader) nothingAfter(p *Policy, nothing bool, own *onError) {
 		l.findings.Add(own.Then.Whole(diag.BadValue, "continue needs something to go on to, and nothing comes after a router's or sink's failure",
 			"write drop, stop, pause, or the name of a sink for dead letters"))
 	}
-	p.Then = ThenPause
+	p.Then, p.Unsaid = ThenPause, true
 }
 
 func (l *loader) errorEdges(p *Policy, readers []*part) []Edge {

@@ -137,9 +137,9 @@ func (l *loader) policy(e *onError) Policy {
 	}
 	switch {
 	case e.letters != nil:
-		p.Then, p.Sink = ThenSink, e.letters.index
+		p.Then, p.Sink, p.Unsaid = ThenSink, e.letters.index, false
 	case e.Then != nil:
-		p.Then = thenWords[e.Then.Text]
+		p.Then, p.Unsaid = thenWords[e.Then.Text], false
 	}
 	return p
 }

@@ -110,10 +110,10 @@ on_error: { retry: { backoff: 5s }, then: continue }
 	}
 	inherited := pipelines.Policy{Retries: -1, MinBackoff: 5 * time.Second, MaxBackoff: 5 * time.Second, Then: pipelines.ThenContinue}
 	nothingAfter := inherited
-	nothingAfter.Then = pipelines.ThenPause
+	nothingAfter.Then, nothingAfter.Unsaid = pipelines.ThenPause, true
 	standard := pipelines.DefaultPolicy()
 	drop := standard
-	drop.Retries, drop.Then = 2, pipelines.ThenDrop
+	drop.Retries, drop.Then, drop.Unsaid = 2, pipelines.ThenDrop, false
 	once := standard
 	once.Retries = 0
 	want := map[string]pipelines.Policy{
