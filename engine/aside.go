@@ -57,10 +57,9 @@ func (p *pipeline) computeAside(r *run, from, n int) (next int) {
 
 // work leads one record after another through the graph, as long as there are some.
 func (a *aside) work(share *run) {
-	p := share.p
-	w := newWorker(p)
-	w.run = share
-	defer p.count.fold(w.counts)
+	w := newWorker(share.g)
+	w.begin(share)
+	defer share.g.fold(w.counts)
 	defer func() {
 		if x := recover(); x != nil {
 			a.stop.Store(true)
@@ -94,7 +93,7 @@ func (a *aside) charge(share *run) {
 
 // share is a run for some of the records of r. Their ends are written where those of r are: no two shares have the same record.
 func (r *run) share() *run {
-	s := &run{p: r.p, source: r.source, lane: r.lane, batch: r.batch, whole: r, ends: r.ends, left: r.left}
+	s := &run{p: r.p, g: r.g, source: r.source, in: r.in, lane: r.lane, batch: r.batch, whole: r, ends: r.ends, left: r.left}
 	s.outs, s.offers = make([][]*flow.Outgoing, len(r.outs)), make([][]*flow.Outgoing, len(r.offers))
 	return s
 }

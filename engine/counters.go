@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"maps"
+	"sync"
 	"sync/atomic"
 
 	"github.com/millstream/millstream/flow"
@@ -48,20 +50,64 @@ type SinkCount struct {
 	Dropped   int64  `json:"dropped"`
 }
 
+// counters are what a pipeline has counted, over all its revisions: what goes by a name goes on as long as the name does.
 type counters struct {
 	in, inFlight, returned           atomic.Int64
 	ends                             [flow.DeadLettered + 1]atomic.Int64
 	retries, resent, optionalDropped atomic.Int64
-	nodes                            []nodeCounter
-	sinks                            []sinkCounter
+
+	mu    sync.Mutex
+	nodes map[string]*nodeCounter
+	sinks map[string]*sinkCounter
 }
 
 type nodeCounter struct{ in, out, errors atomic.Int64 }
 
 type sinkCounter struct{ delivered, errors, dropped atomic.Int64 }
 
-func newCounters(p *pipelines.Program) *counters {
-	return &counters{nodes: make([]nodeCounter, len(p.Nodes)), sinks: make([]sinkCounter, len(p.Sinks))}
+func newCounters() *counters {
+	return &counters{nodes: map[string]*nodeCounter{}, sinks: map[string]*sinkCounter{}}
+}
+
+// nodesOf are the counters of a program's nodes, in its order.
+func (c *counters) nodesOf(prog *pipelines.Program) []*nodeCounter {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	out := make([]*nodeCounter, len(prog.Nodes))
+	for i := range out {
+		out[i] = named(c.nodes, prog.Nodes[i].Name)
+	}
+	return out
+}
+
+func (c *counters) sink(name string) *sinkCounter {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return named(c.sinks, name)
+}
+
+// forget drops what counts for names that the program does not have.
+func (c *counters) forget(prog *pipelines.Program) {
+	nodes, sinks := map[string]bool{}, map[string]bool{}
+	for i := range prog.Nodes {
+		nodes[prog.Nodes[i].Name] = true
+	}
+	for i := range prog.Sinks {
+		sinks[prog.Sinks[i].Name] = true
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	maps.DeleteFunc(c.nodes, func(name string, _ *nodeCounter) bool { return !nodes[name] })
+	maps.DeleteFunc(c.sinks, func(name string, _ *sinkCounter) bool { return !sinks[name] })
+}
+
+func named[T any](m map[string]*T, name string) *T {
+	v, ok := m[name]
+	if !ok {
+		v = new(T)
+		m[name] = v
+	}
+	return v
 }
 
 func (c *counters) balance() Balance {
@@ -76,13 +122,13 @@ func (c *counters) balance() Balance {
 // localCount is a worker's own count of a node, folded into the shared one once per batch.
 type localCount struct{ in, out, errors int64 }
 
-func (c *counters) fold(local []localCount) {
+func (g *graph) fold(local []localCount) {
 	for i := range local {
 		l := &local[i]
 		if l.in == 0 {
 			continue
 		}
-		n := &c.nodes[i]
+		n := g.nodes[i]
 		n.in.Add(l.in)
 		n.out.Add(l.out)
 		n.errors.Add(l.errors)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"math/rand/v2"
 	"os"
@@ -12,7 +13,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/ThreeDotsLabs/watermill"
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/millstream/millstream/flow"
@@ -115,38 +115,22 @@ func (e *Engine) launch(ctx context.Context, p *pipeline) error {
 	if err := p.open(ctx); err != nil {
 		return err
 	}
-	router, err := e.router(p)
-	if err != nil {
-		return errors.Join(err, p.close(ctx))
-	}
-	go func() { //nolint:gosec,contextcheck // ctx bounds the opening alone
-		defer close(p.routed)
-		// The router's context never ends before the work does: it stops when the sources' channels close.
-		if err := router.Run(context.Background()); err != nil {
-			p.stopFailed(fmt.Errorf("run router: %w", err))
+	sources := p.sourceList()
+	for _, s := range sources {
+		if err := s.route(); err != nil {
+			return errors.Join(err, p.close(ctx))
 		}
-	}()
-	select {
-	case <-router.Running():
-	case <-p.routed:
-		return errors.Join(p.cause(), p.close(ctx))
 	}
+	p.read(len(sources))
+	for _, s := range sources {
+		s.start()
+	}
+	g := p.graph.Load()
+	g.startBackground()
 	p.started()
-	p.log.Info("pipeline started", "revision", p.revision)
-	go p.live() //nolint:gosec,contextcheck // the same
+	p.log.Info("pipeline started", "revision", g.revision)
+	go p.live() //nolint:gosec,contextcheck // ctx bounds the opening alone
 	return nil
-}
-
-func (e *Engine) router(p *pipeline) (*message.Router, error) {
-	r, err := message.NewRouter(message.RouterConfig{}, watermill.NopLogger{})
-	if err != nil {
-		return nil, fmt.Errorf("make router: %w", err)
-	}
-	r.AddMiddleware(e.opts.Middleware...)
-	for _, s := range p.sources {
-		r.AddConsumerHandler(s.spec.Name, s.spec.Name, s, p.handle)
-	}
-	return r, nil
 }
 
 // takeBack forgets a pipeline that did not start; what ran under its name before is listed again.
@@ -196,21 +180,52 @@ func (e *Engine) Stop(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
+// host is what one component of a pipeline is lent.
 type host struct {
-	p    *pipeline
-	name string
-	log  *slog.Logger
+	p      *pipeline
+	name   string
+	log    *slog.Logger
+	limits flow.Limits
+
+	mu       sync.Mutex
+	releases []func() error
 }
 
-func (p *pipeline) host(name, connector string) flow.Host {
-	return &host{p: p, name: name, log: p.log.With("node", name, "connector", connector)}
+func (p *pipeline) host(name, connector string, limits flow.Limits) *host {
+	return &host{p: p, name: name, log: p.log.With("node", name, "connector", connector), limits: limits}
 }
 
-func (h *host) Pipeline() string     { return h.p.prog.Name }
+func (h *host) Pipeline() string     { return h.p.name }
 func (h *host) Name() string         { return h.name }
 func (h *host) Instance() string     { return h.p.engine.opts.Instance }
 func (h *host) Logger() *slog.Logger { return h.log }
-func (h *host) Limits() flow.Limits  { return h.p.prog.Limits }
+func (h *host) Limits() flow.Limits  { return h.limits }
 func (h *host) StateDir() string {
-	return filepath.Join(h.p.engine.opts.StateDir, h.p.prog.Name, h.name)
+	return filepath.Join(h.p.engine.opts.StateDir, h.p.name, h.name)
 }
+
+func (h *host) Share(key string, open func() (io.Closer, error)) (io.Closer, func() error, error) {
+	res, release, err := h.p.engine.shared.acquire(key, open)
+	if err != nil {
+		return nil, nil, err
+	}
+	h.mu.Lock()
+	h.releases = append(h.releases, release)
+	h.mu.Unlock()
+	return res, release, nil
+}
+
+// release gives back what the component has not given back itself.
+func (h *host) release() error {
+	h.mu.Lock()
+	releases := h.releases
+	h.releases = nil
+	h.mu.Unlock()
+	var errs []error
+	for _, r := range releases {
+		errs = append(errs, guard(r))
+	}
+	return errors.Join(errs...)
+}
+
+var _ flow.Host = (*host)(nil)

@@ -39,14 +39,14 @@ type failurePoint struct {
 
 // fail decides about a message that failed at a node. m is as it entered the node.
 func (w *worker) fail(node int, m *flow.Message, err error, depth int) {
-	n := &w.p.prog.Nodes[node]
+	n := &w.g.prog.Nodes[node]
 	e := flow.AsError(err, flow.Permanent, flow.CodeProcessing)
 	at := failurePoint{name: n.Name, policy: n.OnError, errors: n.Errors, target: parkedTarget{edge: pipelines.Edge{Index: node}}}
 	if len(n.Ports) > 0 {
 		at.next = n.Ports[0]
 	}
 	if e.Class == flow.Transient && w.mayRetry(at) {
-		w.park(at, m, w.p.named(e, n.Name), false)
+		w.park(at, m, w.g.named(e, n.Name), false)
 		return
 	}
 	w.settleFailure(at, m, e, depth)
@@ -54,7 +54,7 @@ func (w *worker) fail(node int, m *flow.Message, err error, depth int) {
 
 // failSink decides about a message that a sink's preparation refused.
 func (w *worker) failSink(sink int, m *flow.Message, err error, lt *letter, depth int) {
-	s := &w.p.prog.Sinks[sink]
+	s := &w.g.prog.Sinks[sink]
 	at := failurePoint{name: s.Name, policy: s.OnError, errors: s.Errors, letter: lt,
 		target: parkedTarget{edge: pipelines.Edge{Sink: true, Index: sink}}}
 	w.settleFailure(at, m, flow.AsError(err, flow.Permanent, flow.CodeEncode), depth)
@@ -76,18 +76,18 @@ func (w *worker) attemptsAt(t parkedTarget) int {
 }
 
 // named says where an error happened, and hides the secrets that others wrote into it.
-func (p *pipeline) named(e *flow.Error, node string) *flow.Error {
+func (g *graph) named(e *flow.Error, node string) *flow.Error {
 	if e.Node != "" {
 		return e
 	}
 	c := *e
-	c.Node, c.Message = node, p.prog.Mask(c.Message)
+	c.Node, c.Message = node, g.prog.Mask(c.Message)
 	return &c
 }
 
 // settleFailure does what then says with a message that failed for good.
 func (w *worker) settleFailure(at failurePoint, m *flow.Message, e *flow.Error, depth int) {
-	e = w.p.named(e, at.name)
+	e = w.g.named(e, at.name)
 	if at.letter != nil {
 		// A dead letter that its sink refuses must not get lost: it waits for somebody.
 		at.policy.Then = pipelines.ThenPause
@@ -120,7 +120,7 @@ func (w *worker) settleFailure(at failurePoint, m *flow.Message, e *flow.Error, 
 // refuse gives a message back to a sender that waits for an answer, where the file does not say what else is to become of it. A mistake
 // in the configuration is not the sender's: it pauses the pipeline as ever.
 func (w *worker) refuse(policy pipelines.Policy, e *flow.Error) bool {
-	if !policy.Unsaid || w.p.finite || !w.run.source.spec.Traits.Answers || e.Class > flow.Poison {
+	if !policy.Unsaid || w.g.finite || !w.run.in.spec.Traits.Answers || e.Class > flow.Poison {
 		return false
 	}
 	w.run.refuse(w.rec, e)

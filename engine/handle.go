@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"runtime/debug"
@@ -57,7 +58,7 @@ func (p *pipeline) run(r *run) error {
 	p.confirm(r)
 	select {
 	case <-r.done:
-	case <-p.hard.Done():
+	case <-r.source.hard.Done():
 		r.releaseHolds()
 	case <-r.lane.of.Abandoned():
 		r.releaseHolds()
@@ -78,15 +79,15 @@ func (p *pipeline) run(r *run) error {
 // batches under way have become takes too much memory. A panic here is a fault of the engine: the batch stays at its source, and the pipeline
 // ends.
 func (p *pipeline) compute(r *run, from int) (next int) {
-	w := p.borrow(r)
-	defer p.giveBack(w)
+	w := r.g.borrow(r)
+	defer r.g.giveBack(w)
 	defer func() {
 		if x := recover(); x != nil {
 			next = p.computePanicked(r, x)
 		}
 	}()
-	if p.widest > 1 && from < len(r.batch.Records)-1 {
-		return p.computeAside(r, from, p.widest)
+	if r.g.widest > 1 && from < len(r.batch.Records)-1 {
+		return p.computeAside(r, from, r.g.widest)
 	}
 	for i := from; i < len(r.batch.Records); i++ {
 		r.record(w, i)
@@ -144,7 +145,7 @@ func (p *pipeline) send(r *run) {
 	for sink, outs := range r.outs {
 		if len(outs) > 0 {
 			r.sending.Add(1)
-			p.sendTo(sink, outs, answered)
+			r.g.sinks[sink].send(r.source.hard, outs, answered)
 		}
 	}
 	r.offer()
@@ -158,7 +159,7 @@ func (r *run) offer() {
 		if len(outs) == 0 {
 			continue
 		}
-		r.p.optional[sink].offer(outs, func(o *flow.Outgoing, taken bool) {
+		r.g.sinks[sink].optional.offer(outs, func(o *flow.Outgoing, taken bool) {
 			if taken {
 				r.ended(o.Index, flow.Delivered)
 			} else {
@@ -177,8 +178,8 @@ func (r *run) leaveOffers() {
 	}
 }
 
-// sendTo calls a sink. A panic there fails the messages, and a second answer counts for nothing.
-func (p *pipeline) sendTo(sink int, outs []*flow.Outgoing, done func()) {
+// send calls the sink. A panic there fails the messages, and a second answer counts for nothing.
+func (s *sinkRun) send(ctx context.Context, outs []*flow.Outgoing, done func()) {
 	var answered atomic.Bool
 	answer := func() {
 		if answered.CompareAndSwap(false, true) {
@@ -190,15 +191,15 @@ func (p *pipeline) sendTo(sink int, outs []*flow.Outgoing, done func()) {
 		if x == nil {
 			return
 		}
-		p.log.Error("sink panicked", "node", p.prog.Sinks[sink].Name, "panic", fmt.Sprint(x), "stack", string(debug.Stack()))
+		s.p.log.Error("sink panicked", "node", s.name, "panic", fmt.Sprint(x), "stack", string(debug.Stack()))
 		if answered.CompareAndSwap(false, true) {
 			for _, o := range outs {
-				o.Err = flow.Errorf(flow.Poison, flow.CodePanic, "%s panicked: %v", p.prog.Sinks[sink].Connector, x)
+				o.Err = flow.Errorf(flow.Poison, flow.CodePanic, "%s panicked: %v", s.connector, x)
 			}
 			done()
 		}
 	}()
-	p.sinks[sink].Send(p.hard, outs, answer)
+	s.sink.Send(ctx, outs, answer)
 }
 
 // holdBack queues what an earlier failure of the key, or a parked message of this batch, holds; the lane's lock is held.
@@ -265,10 +266,11 @@ func (p *pipeline) countAnswers(r *run) (failed int) {
 		}
 		n := countErrors(outs)
 		failed += n
-		p.answered(sink, outs)
-		p.count.sinks[sink].delivered.Add(int64(len(outs) - n))
+		to := r.g.sinks[sink]
+		to.answered(r.source.hard, outs)
+		to.count.delivered.Add(int64(len(outs) - n))
 		if n > 0 {
-			p.count.sinks[sink].errors.Add(int64(n))
+			to.count.errors.Add(int64(n))
 		}
 	}
 	return failed
@@ -276,7 +278,7 @@ func (p *pipeline) countAnswers(r *run) (failed int) {
 
 func (r *run) allConfirmed() {
 	for sink, outs := range r.outs {
-		good := confirmedEnd(&r.p.prog.Sinks[sink])
+		good := confirmedEnd(&r.g.prog.Sinks[sink])
 		for _, o := range outs {
 			end := good
 			if r.letters != nil && r.letters[o] != nil {
@@ -298,7 +300,7 @@ func (p *pipeline) sortOut(r *run) {
 		case it.out.Err != nil && it.letter != nil && p.breaks(faultLetterUnaware):
 			r.ended(it.rec, it.goodEnd())
 		case it.out.Err != nil:
-			it.attempts, it.err = 1, p.sinkError(it.sink, it.out.Err)
+			it.attempts, it.err = 1, it.to().failure(it.out.Err)
 			r.lane.enqueue(it)
 		case r.lane.mustResend(it):
 			p.count.resent.Add(1)

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"sync"
 	"time"
 
@@ -20,7 +21,7 @@ type health struct {
 const repeatWarning = 30 * time.Second
 
 // answered notes the results of a send.
-func (p *pipeline) answered(sink int, outs []*flow.Outgoing) {
+func (s *sinkRun) answered(hard context.Context, outs []*flow.Outgoing) {
 	var failure error
 	failed := 0
 	for _, o := range outs {
@@ -29,17 +30,17 @@ func (p *pipeline) answered(sink int, outs []*flow.Outgoing) {
 			failed++
 		}
 	}
-	if failure != nil && p.hard.Err() != nil {
+	if failure != nil && hard.Err() != nil {
 		return // the pipeline stops: that is no failure of the sink
 	}
-	h := &p.health[sink]
+	h := &s.health
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if failed < len(outs) && h.failing {
 		h.failing = false
 		close(h.recovered)
 		h.recovered = nil
-		p.log.Info("sink works again", "node", p.prog.Sinks[sink].Name, "failed_sends", h.failures)
+		s.p.log.Info("sink works again", "node", s.name, "failed_sends", h.failures)
 		h.failures = 0
 	}
 	if failure == nil {
@@ -52,18 +53,18 @@ func (p *pipeline) answered(sink int, outs []*flow.Outgoing) {
 	}
 	if now := time.Now(); now.Sub(h.logged) > repeatWarning {
 		h.logged = now
-		e := p.sinkError(sink, failure)
-		p.log.Warn("sink failed; what is transient is tried again, the rest goes by on_error", "node", e.Node,
+		e := s.failure(failure)
+		s.p.log.Warn("sink failed; what is transient is tried again, the rest goes by on_error", "node", e.Node,
 			"class", e.Class.String(), "code", string(e.Code), "error", e.Message, "failed_sends", h.failures)
 	}
 }
 
 // recovery is closed when a sink that fails now works again; nil when it does not fail.
-func (p *pipeline) recovery(sink int) <-chan struct{} {
-	if sink < 0 {
+func (s *sinkRun) recovery() <-chan struct{} {
+	if s == nil {
 		return nil
 	}
-	h := &p.health[sink]
+	h := &s.health
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.recovered

@@ -52,11 +52,11 @@ func (p *pipeline) resume(ctx context.Context, r *run, rec int32, node int, m *f
 		return flow.Open, true
 	}
 	sub := r.subRun(rec)
-	n := &p.prog.Nodes[node]
+	n := &r.g.prog.Nodes[node]
 	if err == nil {
 		err = checkPorts(n, out)
 	}
-	p.withSpareWorker(sub, func(w *worker) {
+	r.g.withSpareWorker(sub, func(w *worker) {
 		switch {
 		case err != nil:
 			w.fail(node, m, err, 0)

@@ -10,9 +10,10 @@ import (
 
 // lane keeps the order of one flow.Lane: who hands over next, and which keys are held by a failure.
 type lane struct {
-	p     *pipeline
-	of    *flow.Lane
-	order pipelines.Order
+	p      *pipeline
+	source *sourceRun
+	of     *flow.Lane
+	order  pipelines.Order
 
 	mu     sync.Mutex
 	seq    uint64 // of the last batch pushed
@@ -32,11 +33,11 @@ type holdKey struct {
 	rec    int32
 }
 
-func newLane(p *pipeline, of *flow.Lane, order pipelines.Order) *lane {
+func newLane(s *sourceRun, of *flow.Lane, order pipelines.Order) *lane {
 	first := newTurns()
 	close(first.handed)
 	close(first.confirmed)
-	return &lane{p: p, of: of, order: order, last: first, held: map[holdKey]*queue{}}
+	return &lane{p: s.p, source: s, of: of, order: order, last: first, held: map[holdKey]*queue{}}
 }
 
 // enter gives a run its place in the lane's order.
@@ -111,6 +112,9 @@ type place struct {
 	order int32
 }
 
+// to is the sink of an outgoing message.
+func (i *item) to() *sinkRun { return i.run.g.sinks[i.sink] }
+
 func (i *item) place() place { return place{i.run.seq, i.order} }
 
 func (p place) before(o place) bool {
@@ -161,17 +165,18 @@ func (p *pipeline) disturbs(it *item) uint64 {
 		return ^uint64(0)
 	case it.err == nil:
 		return 0
-	case it.letter == nil && len(p.prog.Sinks[it.sink].Errors) > 0:
+	case it.letter == nil && len(it.run.g.prog.Sinks[it.sink].Errors) > 0:
 		return ^uint64(0)
 	}
-	return sinkBit(it.sink)
+	return it.to().bit()
 }
 
-func sinkBit(sink int) uint64 {
-	if sink > 63 {
+// bit stands for the sink in sets of sinks.
+func (s *sinkRun) bit() uint64 {
+	if s.number > 63 {
 		return ^uint64(0)
 	}
-	return 1 << sink
+	return 1 << s.number
 }
 
 // mustResend reports whether an item that its sink confirmed has to be sent again, because an earlier message of its key failed
@@ -181,7 +186,7 @@ func (l *lane) mustResend(it *item) bool {
 		return false
 	}
 	q, ok := l.held[l.keyOf(it.run, it.rec)]
-	return ok && q.disturbed&sinkBit(it.sink) != 0 && q.since.before(it.place())
+	return ok && q.disturbed&it.to().bit() != 0 && q.since.before(it.place())
 }
 
 // isHeld reports whether the record's key is held; the lane's lock is held.
@@ -241,7 +246,7 @@ func (q *queue) sendable() int {
 	n := 1
 	for n < len(q.items) && n < flow.MaxBatchRecords {
 		it := q.items[n]
-		if !it.ready() || it.sink != first.sink || !q.lane.mayWork(it) {
+		if !it.ready() || it.to() != first.to() || !q.lane.mayWork(it) {
 			break
 		}
 		n++

@@ -53,8 +53,8 @@ func (w *worker) letterHeaders(m *flow.Message, lt *letter, failedAt string) []f
 	}
 	for _, kv := range [...][2]string{
 		{"class", e.Class.String()}, {"code", string(e.Code)}, {"message", shorten(e.Message)}, {"node", e.Node},
-		{"pipeline", w.p.prog.Name}, {"revision", w.p.revision}, {"attempts", strconv.Itoa(lt.attempts)},
-		{"origin", w.p.prog.Mask(m.Origin())}, {"failed-at", failedAt},
+		{"pipeline", w.g.prog.Name}, {"revision", w.g.revision}, {"attempts", strconv.Itoa(lt.attempts)},
+		{"origin", w.g.prog.Mask(m.Origin())}, {"failed-at", failedAt},
 	} {
 		hs = append(hs, flow.TextHeader(letterPrefix+kv[0], kv[1]))
 	}
@@ -87,8 +87,8 @@ func (w *worker) letterObject(m *flow.Message, payload []byte, lt *letter, faile
 	object := map[string]any{
 		"meta":     meta,
 		"error":    map[string]any{"class": e.Class.String(), "code": string(e.Code), "message": text(shorten(e.Message)), "node": e.Node},
-		"pipeline": w.p.prog.Name, "revision": w.p.revision, "attempts": lt.attempts,
-		"origin": text(w.p.prog.Mask(m.Origin())), "failed_at": failedAt,
+		"pipeline": w.g.prog.Name, "revision": w.g.revision, "attempts": lt.attempts,
+		"origin": text(w.g.prog.Mask(m.Origin())), "failed_at": failedAt,
 	}
 	if truncated(m) {
 		object["truncated"] = true

@@ -26,6 +26,14 @@ type claim struct {
 	granted chan struct{}
 }
 
+// resize takes over other limits, for what is taken from now on.
+func (b *budget) resize(l flow.Limits) {
+	b.mu.Lock()
+	b.limits = l
+	b.grant()
+	b.mu.Unlock()
+}
+
 func newBudget(l flow.Limits) *budget { return &budget{limits: l} }
 
 // take waits until n records of that many bytes fit. A batch larger than the whole budget passes alone.

@@ -14,7 +14,8 @@ const optionalQueueSize = 1024
 // optionalSink feeds a sink that nobody waits for: what does not fit into its queue, or what the sink refuses, is dropped and counted.
 type optionalSink struct {
 	p    *pipeline
-	sink int
+	sink *sinkRun
+	most int64 // bytes that may wait
 
 	mu     sync.Mutex
 	queue  []*flow.Outgoing
@@ -30,9 +31,15 @@ type optionalSink struct {
 // tellEvery is how often the log tells of drops at most.
 const tellEvery = time.Second
 
-func newOptionalSink(p *pipeline, sink int) *optionalSink {
-	o := &optionalSink{p: p, sink: sink, wake: make(chan struct{}, 1), ended: make(chan struct{})}
-	go o.work()
+// newOptionalSink begins to feed a sink, once after is closed where it is not nil: what the sink before it has queued goes first.
+func newOptionalSink(sink *sinkRun, most int64, after <-chan struct{}) *optionalSink {
+	o := &optionalSink{p: sink.p, sink: sink, most: most, wake: make(chan struct{}, 1), ended: make(chan struct{})}
+	go func() {
+		if after != nil {
+			<-after
+		}
+		o.work()
+	}()
 	return o
 }
 
@@ -42,7 +49,7 @@ func (o *optionalSink) offer(outs []*flow.Outgoing, result func(out *flow.Outgoi
 	o.mu.Lock()
 	for _, out := range outs {
 		size := sizeOf(out)
-		if len(o.queue) >= optionalQueueSize || o.bytes > 0 && o.bytes+size > o.p.prog.Limits.InFlightBytes {
+		if len(o.queue) >= optionalQueueSize || o.bytes > 0 && o.bytes+size > o.most {
 			dropped++
 			result(out, false)
 			continue
@@ -64,7 +71,7 @@ func (o *optionalSink) dropped(n int64) {
 		return
 	}
 	o.p.count.optionalDropped.Add(n)
-	o.p.count.sinks[o.sink].dropped.Add(n)
+	o.sink.count.dropped.Add(n)
 	o.mu.Lock()
 	o.untold += n
 	tell := time.Since(o.told) >= tellEvery
@@ -80,7 +87,7 @@ func (o *optionalSink) tell() {
 	o.untold, o.told = 0, time.Now()
 	o.mu.Unlock()
 	if n > 0 {
-		o.p.log.Warn("an optional sink could not take messages; they are dropped", "node", o.p.prog.Sinks[o.sink].Name, "dropped", n)
+		o.p.log.Warn("an optional sink could not take messages; they are dropped", "node", o.sink.name, "dropped", n)
 	}
 }
 
@@ -116,7 +123,7 @@ func (o *optionalSink) work() {
 }
 
 func (o *optionalSink) send(outs []*flow.Outgoing) {
-	o.p.sendAndWait(o.sink, outs)
+	o.sink.sendAndWait(o.sink.hard, outs)
 	failed, bytes := countErrors(outs), int64(0)
 	for _, out := range outs {
 		bytes += sizeOf(out)
@@ -125,7 +132,7 @@ func (o *optionalSink) send(outs []*flow.Outgoing) {
 	o.bytes -= bytes
 	o.mu.Unlock()
 	o.dropped(int64(failed))
-	o.p.count.sinks[o.sink].delivered.Add(int64(len(outs) - failed))
+	o.sink.count.delivered.Add(int64(len(outs) - failed))
 }
 
 // close sends what is queued and ends. When ctx is done first, the rest is given up.
@@ -138,7 +145,7 @@ func (o *optionalSink) close(ctx context.Context) {
 	select {
 	case <-o.ended:
 	case <-ctx.Done():
-		o.p.hardStop()
+		o.sink.hardStop()
 		<-o.ended
 	}
 }

@@ -25,12 +25,12 @@ func (r *run) record(w *worker, i int) {
 // overCharge charges what the batch has become since the last step, and reports whether it is to stop here.
 func (r *run) overCharge() bool {
 	p := r.p
-	if r.made-r.charged < p.mostMade/chargeSteps || p.breaks(faultAckEarly) {
+	if r.made-r.charged < p.mostMade.Load()/chargeSteps || p.breaks(faultAckEarly) {
 		return false
 	}
 	made := p.made.Add(r.made - r.charged)
 	r.charged = r.made
-	return made > p.mostMade
+	return made > p.mostMade.Load()
 }
 
 func (r *run) uncharge() {

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -27,47 +27,38 @@ const (
 	Failed   State = "failed"
 )
 
-// pipeline is one running program: the unit of life. Nothing in it is shared with other pipelines but counted resources.
+// pipeline is one running pipeline: the unit of life. Nothing in it is shared with other pipelines but counted resources. What it runs, its
+// graph, may change while it lives.
 type pipeline struct {
-	prog     *pipelines.Program
-	engine   *Engine
-	log      *slog.Logger
-	revision string
-	finite   bool
-
-	sinks    []flow.Sink
-	optional []*optionalSink
-	health   []health
-	sources  []*sourceRun
-	releases []func() error
+	name   string
+	engine *Engine
+	log    *slog.Logger
+	graph  atomic.Pointer[graph]
+	// mask hides the secrets of the programs that run.
+	mask atomic.Pointer[func(string) string]
 
 	count   *counters
 	budget  *budget
 	runs    sync.Pool
-	workers chan *worker
 	holdIDs atomic.Uint64
 	made    atomic.Int64 // bytes that the records of batches under way have become
-	// widest is how many records of a batch are computed side by side.
-	widest int
 	// mostMade is beyond how many nobody computes ahead.
-	mostMade int64
+	mostMade atomic.Int64
 
-	// reading ends when no more is to be read; draining is closed when the pipeline has begun to drain; hard ends when what is in
-	// flight is given up.
-	reading     context.Context
-	stopReading context.CancelFunc
-	draining    chan struct{}
-	drainOnce   sync.Once
-	boundOnce   sync.Once
-	hard        context.Context
-	hardStop    context.CancelFunc
+	// reading ends when no more is to be read; draining when the pipeline has begun to drain; hard when what is in flight is given up.
+	// Those of each source end with them.
+	reading, draining, hard           context.Context
+	stopReading, beginDrain, hardStop context.CancelFunc
+	boundOnce                         sync.Once
 
-	active   sync.WaitGroup // batches taken and not given back
-	retriers sync.WaitGroup
-	routed   chan struct{} // closed when the router has ended
-	ended    chan struct{}
+	retriers  sync.WaitGroup
+	reloading sync.Mutex    // held by the one who changes what runs
+	dry       chan struct{} // closed when nothing reads any more, and nothing will
+	ended     chan struct{}
 
 	mu       sync.Mutex
+	sources  []*sourceRun
+	readers  int // sources that read, and reloads under way
 	state    State
 	failure  error
 	resumed  chan struct{} // closed by Resume; nil while not paused
@@ -78,79 +69,34 @@ type pipeline struct {
 
 func newPipeline(e *Engine, prog *pipelines.Program) *pipeline {
 	p := &pipeline{
-		prog: prog, engine: e, log: masked(e.opts.Logger, prog.Mask).With("pipeline", prog.Name), revision: short(prog.Hash),
-		health: make([]health, len(prog.Sinks)), count: newCounters(prog), budget: newBudget(prog.Limits), draining: make(chan struct{}), ended: make(chan struct{}),
-		routed: make(chan struct{}), state: Starting, finite: true,
+		name: prog.Name, engine: e, count: newCounters(), budget: newBudget(prog.Limits), dry: make(chan struct{}), ended: make(chan struct{}),
+		state: Starting,
 	}
-	for i := range prog.Sources {
-		p.finite = p.finite && prog.Sources[i].Traits.Finite
-	}
-	p.widest = widest(prog)
-	p.mostMade = prog.Limits.InFlightBytes
-	if e.mostMade > 0 {
-		p.mostMade = e.mostMade
-	}
+	p.setMask(prog.Mask)
+	p.log = masked(e.opts.Logger, func(text string) string { return (*p.mask.Load())(text) }).With("pipeline", prog.Name)
+	p.setLimits(prog.Limits)
 	p.budget.lax = p.breaks(faultNoBudget)
-	n := max(8, 2*runtime.GOMAXPROCS(0)) // more than cores, because nodes may wait
-	p.workers = make(chan *worker, n)
-	for range n {
-		p.workers <- newWorker(p)
-	}
 	p.runs.New = func() any { return &run{} }
 	p.reading, p.stopReading = context.WithCancel(context.Background())
+	p.draining, p.beginDrain = context.WithCancel(context.Background())
 	p.hard, p.hardStop = context.WithCancel(context.Background())
+	sinks := make([]*sinkRun, len(prog.Sinks))
+	for i := range sinks {
+		sinks[i] = newSinkRun(p, &prog.Sinks[i], i)
+	}
+	p.graph.Store(newGraph(p, prog, sinks))
 	return p
 }
 
-func short(hash string) string {
-	if len(hash) > 12 {
-		return hash[:12]
+func (p *pipeline) setMask(mask func(string) string) { p.mask.Store(&mask) }
+
+// setLimits takes over the limits of a program.
+func (p *pipeline) setLimits(l flow.Limits) {
+	p.budget.resize(l)
+	p.mostMade.Store(l.InFlightBytes)
+	if p.engine.mostMade > 0 {
+		p.mostMade.Store(p.engine.mostMade)
 	}
-	return hash
-}
-
-// borrow lends a worker for a run; it blocks while all are busy, which bounds what a pipeline computes at a time.
-func (p *pipeline) borrow(r *run) *worker {
-	w := <-p.workers
-	w.run = r
-	return w
-}
-
-func (p *pipeline) giveBack(w *worker) {
-	p.count.fold(w.counts)
-	w.run, w.retrying, w.attempts = nil, false, 0
-	select {
-	case p.workers <- w:
-	default: // a spare one
-	}
-}
-
-// withWorker lends a worker to f for a sub-run of a record.
-func (p *pipeline) withWorker(sub *run, f func(w *worker)) {
-	if sub.spare {
-		p.withSpareWorker(sub, f)
-		return
-	}
-	p.lend(p.borrow(sub), f)
-}
-
-// withSpareWorker does not wait for a worker: the caller may be a processor that occupies one.
-func (p *pipeline) withSpareWorker(sub *run, f func(w *worker)) {
-	sub.spare = true
-	var w *worker
-	select {
-	case w = <-p.workers:
-	default:
-		w = newWorker(p)
-	}
-	w.run = sub
-	p.lend(w, f)
-}
-
-func (p *pipeline) lend(w *worker, f func(w *worker)) {
-	defer p.giveBack(w)
-	w.rec, w.made = 0, 0
-	f(w)
 }
 
 // open connects the sinks, then the sources. On failure everything opened is closed again.
@@ -164,80 +110,51 @@ func (p *pipeline) open(ctx context.Context) (err error) {
 			err = errors.Join(err, p.close(context.WithoutCancel(ctx)))
 		}
 	}()
-	p.optional = make([]*optionalSink, len(p.prog.Sinks))
-	p.sinks = make([]flow.Sink, len(p.prog.Sinks))
-	for i := range p.prog.Sinks {
-		s := &p.prog.Sinks[i]
-		sink, err := guarded(func() (flow.Sink, error) { return s.Open(ctx, p.host(s.Name, s.Connector)) })
-		if err != nil {
-			return openError("sink", s.Name, err)
-		}
-		p.sinks[i] = sink
-		if s.Optional {
-			p.optional[i] = newOptionalSink(p, i)
+	g := p.graph.Load()
+	for i, s := range g.sinks {
+		if err := s.open(ctx, &g.prog.Sinks[i], g.prog.Limits, nil); err != nil {
+			return err
 		}
 	}
-	for i := range p.prog.Sources {
-		s := &p.prog.Sources[i]
-		src, err := guarded(func() (flow.Source, error) { return s.Open(ctx, p.host(s.Name, s.Connector)) })
+	for i := range g.prog.Sources {
+		s, err := p.openSource(ctx, g.prog, i)
 		if err != nil {
-			return openError("source", s.Name, err)
+			return err
 		}
-		p.sources = append(p.sources, newSourceRun(p, s, src))
+		p.addSource(s)
 	}
 	return nil
 }
 
-// close ends sources and sinks and gives shared resources back.
+// close ends what is open: sources, then sinks.
 func (p *pipeline) close(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, closeTimeout)
 	defer cancel()
 	var errs []error
-	for _, s := range p.sources {
-		errs = append(errs, guard(func() error { return s.source.Close(ctx) }))
+	for _, s := range p.sourceList() {
+		errs = append(errs, s.close(ctx))
 	}
-	for _, o := range p.optional {
-		if o != nil {
-			o.close(ctx)
-		}
-	}
-	for _, s := range p.sinks {
-		if s != nil {
-			errs = append(errs, guard(func() error { return s.Close(ctx) }))
-		}
-	}
-	p.mu.Lock()
-	releases := p.releases
-	p.releases = nil
-	p.mu.Unlock()
-	for _, release := range releases {
-		errs = append(errs, guard(release))
+	for _, s := range p.graph.Load().sinks {
+		errs = append(errs, s.close(ctx))
 	}
 	return errors.Join(errs...)
 }
 
 // live runs until the pipeline has ended: by exhausted sources, a stop or a failure.
 func (p *pipeline) live() {
-	endBackground := p.startBackground()
-	var reading sync.WaitGroup
-	for _, s := range p.sources {
-		reading.Go(func() {
-			if err := guard(func() error { return s.source.Run(p.reading, s) }); err != nil {
-				p.stopFailed(flow.AsError(err, flow.ConfigError, flow.CodeUnavailable))
-			}
-		})
-	}
-	reading.Wait()
+	<-p.dry
 	p.setState(Draining)
 	p.beginDrain()
 	failpoint.Hit(failpoint.InDrain)
-	p.active.Wait()
-	p.retriers.Wait()
-	for _, s := range p.sources {
-		s.closeMessages()
+	sources := p.sourceList()
+	for _, s := range sources {
+		<-s.idle()
 	}
-	<-p.routed
-	endBackground()
+	p.retriers.Wait()
+	for _, s := range sources {
+		s.endRouter()
+	}
+	p.graph.Load().endBackground()
 	late := time.AfterFunc(closeTimeout, p.giveUp)
 	err := p.close(context.Background())
 	late.Stop()
@@ -247,22 +164,39 @@ func (p *pipeline) live() {
 	p.end(err)
 }
 
-// startBackground starts what goes on beside the messages; end stops it and waits until it has ended.
-func (p *pipeline) startBackground() (end func()) {
-	ctx, cancel := context.WithCancel(context.Background())
-	var running sync.WaitGroup
-	for _, task := range p.prog.Background {
-		running.Go(func() {
-			err := guard(func() error { task(ctx, p.log); return nil })
-			if err != nil {
-				p.log.Error("background task failed", "error", err)
-			}
-		})
+// read counts who reads, or is about to make somebody read. It reports false when nothing does any more: the pipeline is at its end.
+func (p *pipeline) read(n int) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	select {
+	case <-p.dry:
+		return false
+	default:
 	}
-	return func() {
-		cancel()
-		running.Wait()
+	p.readers += n
+	if p.readers == 0 {
+		close(p.dry)
 	}
+	return true
+}
+
+// sourceList are the sources that run.
+func (p *pipeline) sourceList() []*sourceRun {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.sources)
+}
+
+func (p *pipeline) addSource(s *sourceRun) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.sources = append(p.sources, s)
+}
+
+func (p *pipeline) removeSource(s *sourceRun) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.sources = slices.DeleteFunc(p.sources, func(o *sourceRun) bool { return o == s })
 }
 
 // end is the last thing that happens to a pipeline; err counts as its failure when it has no earlier one.
@@ -292,8 +226,6 @@ func (p *pipeline) endAs(err error, stuck bool) {
 
 // closeTimeout bounds how long sources and sinks may take to close once nothing is in flight.
 const closeTimeout = 10 * time.Second
-
-func (p *pipeline) beginDrain() { p.drainOnce.Do(func() { close(p.draining) }) }
 
 // drain stops reading and waits for the end. When ctx is done first, what is in flight is given up and stays at its source.
 func (p *pipeline) drain(ctx context.Context) {

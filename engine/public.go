@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 
-	"github.com/millstream/millstream/flow"
 	"github.com/millstream/millstream/pipelines"
 )
 
@@ -17,13 +15,13 @@ var ErrDeadline = errors.New("the drain deadline passed with messages in flight"
 type Pipeline struct{ p *pipeline }
 
 // Name is the pipeline's name in its file.
-func (h *Pipeline) Name() string { return h.p.prog.Name }
+func (h *Pipeline) Name() string { return h.p.name }
 
 // Program is what runs.
-func (h *Pipeline) Program() *pipelines.Program { return h.p.prog }
+func (h *Pipeline) Program() *pipelines.Program { return h.p.graph.Load().prog }
 
 // Revision names what runs, as logs and dead letters show it: the beginning of the program's hash.
-func (h *Pipeline) Revision() string { return h.p.revision }
+func (h *Pipeline) Revision() string { return h.p.graph.Load().revision }
 
 // State tells where the pipeline is in its life.
 func (h *Pipeline) State() State { return h.p.State() }
@@ -33,20 +31,21 @@ func (h *Pipeline) Balance() Balance { return h.p.count.balance() }
 
 // Nodes are the counts of each node, in the program's order.
 func (h *Pipeline) Nodes() []NodeCount {
-	out := make([]NodeCount, len(h.p.prog.Nodes))
-	for i := range out {
-		c := &h.p.count.nodes[i]
-		out[i] = NodeCount{Name: h.p.prog.Nodes[i].Name, In: c.in.Load(), Out: c.out.Load(), Errors: c.errors.Load()}
+	g := h.p.graph.Load()
+	out := make([]NodeCount, len(g.nodes))
+	for i, c := range g.nodes {
+		out[i] = NodeCount{Name: g.prog.Nodes[i].Name, In: c.in.Load(), Out: c.out.Load(), Errors: c.errors.Load()}
 	}
 	return out
 }
 
 // Sinks are the counts of each sink, in the program's order.
 func (h *Pipeline) Sinks() []SinkCount {
-	out := make([]SinkCount, len(h.p.prog.Sinks))
-	for i := range out {
-		c := &h.p.count.sinks[i]
-		out[i] = SinkCount{Name: h.p.prog.Sinks[i].Name, Delivered: c.delivered.Load(), Errors: c.errors.Load(), Dropped: c.dropped.Load()}
+	g := h.p.graph.Load()
+	out := make([]SinkCount, len(g.sinks))
+	for i, s := range g.sinks {
+		c := s.count
+		out[i] = SinkCount{Name: s.name, Delivered: c.delivered.Load(), Errors: c.errors.Load(), Dropped: c.dropped.Load()}
 	}
 	return out
 }
@@ -82,7 +81,7 @@ func (h *Pipeline) Stop(ctx context.Context) error {
 	h.p.mu.Lock()
 	defer h.p.mu.Unlock()
 	if h.p.overtime {
-		return fmt.Errorf("stop %q: %w", h.p.prog.Name, ErrDeadline)
+		return fmt.Errorf("stop %q: %w", h.p.name, ErrDeadline)
 	}
 	return nil
 }
@@ -97,20 +96,7 @@ func (p *pipeline) unhandled(r *run, k *parked) {
 		"class", k.err.Class.String(), "code", string(k.err.Code), "error", k.err.Message)
 	if p.engine.opts.Unhandled != nil {
 		p.engine.opts.Unhandled(Unhandled{
-			Pipeline: p.prog.Name, Origin: k.msg.Origin(), Err: k.err, Payload: k.msg.Raw(),
+			Pipeline: p.name, Origin: k.msg.Origin(), Err: k.err, Payload: k.msg.Raw(),
 		})
 	}
 }
-
-func (h *host) Share(key string, open func() (io.Closer, error)) (io.Closer, func() error, error) {
-	res, release, err := h.p.engine.shared.acquire(key, open)
-	if err != nil {
-		return nil, nil, err
-	}
-	h.p.mu.Lock()
-	h.p.releases = append(h.p.releases, release)
-	h.p.mu.Unlock()
-	return res, release, nil
-}
-
-var _ flow.Host = (*host)(nil)

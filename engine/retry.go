@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"slices"
 	"time"
 
@@ -34,34 +35,36 @@ func (q *queue) work() {
 		recovered := hadFailed && it.out != nil && it.out.Err == nil
 		it.run.end(it.rec, end, false) // what it sent may be gone from here on
 		if recovered {
-			q.tryAtOnce(it.sink)
+			q.tryAtOnce(it.to())
 		}
 	}
 }
 
 // tryAtOnce lets the messages that failed behind one that its sink has taken now go without a pause of their own: they failed for the
 // same reason, and together they are sent as fast as a first attempt.
-func (q *queue) tryAtOnce(sink int) {
+func (q *queue) tryAtOnce(sink *sinkRun) {
 	q.lane.mu.Lock()
 	defer q.lane.mu.Unlock()
 	for _, it := range q.items {
-		if it.out != nil && it.sink == sink && it.err != nil {
-			it.atOnce = it.mayRetry(q.lane.p)
+		if it.out != nil && it.to() == sink && it.err != nil {
+			it.atOnce = it.mayRetry()
 		}
 	}
 }
 
 // mayRetry tells whether the policy of the item's sink allows one more attempt after the failure it had.
-func (i *item) mayRetry(p *pipeline) bool {
-	retries := p.prog.Sinks[i.sink].OnError.Retries
+func (i *item) mayRetry() bool {
+	retries := i.policy().Retries
 	return i.err.Class == flow.Transient && (i.letter != nil || retries < 0 || i.attempts <= retries)
 }
 
 // failedAgain notes one more failure of a send.
-func (i *item) failedAgain(p *pipeline) {
+func (i *item) failedAgain() {
 	i.attempts++
-	i.err, i.atOnce = p.sinkError(i.sink, i.out.Err), false
+	i.err, i.atOnce = i.to().failure(i.out.Err), false
 }
+
+func (i *item) policy() pipelines.Policy { return i.run.g.prog.Sinks[i.sink].OnError }
 
 // sendRun sends several messages that wait for one sink together, and returns those from the first failure on.
 func (q *queue) sendRun(items []*item) []*item {
@@ -73,14 +76,14 @@ func (q *queue) sendRun(items []*item) []*item {
 	for i, it := range items {
 		outs[i] = it.out
 	}
-	p.sendAndWait(items[0].sink, outs)
+	items[0].to().sendAndWait(q.lane.source.hard, outs)
 	for i, it := range items {
 		if it.out.Err != nil {
-			it.failedAgain(p)
+			it.failedAgain()
 			p.count.resent.Add(int64(len(items) - i - countErrors(outs[i:]))) // those behind it
 			return items[i:]
 		}
-		p.count.sinks[it.sink].delivered.Add(1)
+		it.to().count.delivered.Add(1)
 		it.run.end(it.rec, it.goodEnd(), false)
 	}
 	return nil
@@ -140,20 +143,20 @@ func (p *pipeline) advance(l *lane, it *item) (sub *run, end flow.End, ok bool) 
 			return nil, flow.Open, false
 		}
 		if it.err != nil {
-			if !it.mayRetry(p) {
+			if !it.mayRetry() {
 				return p.failed(it), flow.Open, true
 			}
-			if !it.atOnce && !p.backoff(l, it.sink, p.prog.Sinks[it.sink].OnError, it.attempts, it.err.After) {
+			if !it.atOnce && !p.backoff(l, it.to(), it.policy(), it.attempts, it.err.After) {
 				return nil, flow.Open, false
 			}
 			p.count.retries.Add(1)
 		}
-		p.sendAndWait(it.sink, []*flow.Outgoing{it.out})
+		it.to().sendAndWait(l.source.hard, []*flow.Outgoing{it.out})
 		if it.out.Err == nil {
-			p.count.sinks[it.sink].delivered.Add(1)
+			it.to().count.delivered.Add(1)
 			return nil, it.goodEnd(), true
 		}
-		it.failedAgain(p)
+		it.failedAgain()
 	}
 }
 
@@ -161,7 +164,7 @@ func (i *item) goodEnd() flow.End {
 	if i.letter != nil {
 		return flow.DeadLettered
 	}
-	return confirmedEnd(&i.run.p.prog.Sinks[i.sink])
+	return confirmedEnd(&i.run.g.prog.Sinks[i.sink])
 }
 
 // confirmedEnd is the end of a record that a sink has confirmed.
@@ -175,10 +178,10 @@ func confirmedEnd(s *pipelines.Sink) flow.End {
 // failed does what then says with a message that a sink refused for good.
 func (p *pipeline) failed(it *item) *run {
 	sub := it.run.subRun(it.rec)
-	p.withWorker(sub, func(w *worker) {
+	it.run.g.withWorker(sub, func(w *worker) {
 		m := &flow.Message{}
 		it.out.Restore(m)
-		s := &p.prog.Sinks[it.sink]
+		s := &it.run.g.prog.Sinks[it.sink]
 		w.retrying, w.again, w.attempts = true, pipelines.Edge{Sink: true, Index: it.sink}, max(0, it.attempts-1)
 		w.settleFailure(failurePoint{name: s.Name, policy: s.OnError, errors: s.Errors, letter: it.letter,
 			target: parkedTarget{edge: w.again}}, m, it.err, 0)
@@ -194,18 +197,18 @@ func (p *pipeline) advanceParked(l *lane, it *item) (sub *run, ok bool) {
 			return nil, false
 		}
 		k.attempts = 0
-	} else if p.giveUpNow(l) || !p.backoff(l, -1, k.policy, k.attempts, k.err.After) {
+	} else if p.giveUpNow(l) || !p.backoff(l, nil, k.policy, k.attempts, k.err.After) {
 		return nil, false
 	}
 	p.count.retries.Add(1)
 	sub = it.run.subRun(it.rec)
-	p.withWorker(sub, func(w *worker) {
+	it.run.g.withWorker(sub, func(w *worker) {
 		w.retrying, w.again, w.attempts = true, k.target.edge, k.attempts
 		m := k.msg.Clone()
 		switch {
 		case k.target.source:
 			w.again = pipelines.Edge{Index: -1}
-			w.enter(it.run.source, m)
+			w.enter(it.run.in, m)
 		case k.target.edge.Sink:
 			w.deliver(k.target.edge.Index, m, k.letter, 0)
 		default:
@@ -230,10 +233,10 @@ func (p *pipeline) await(l *lane, r *run, k *parked) bool {
 }
 
 // backoff waits before attempt n+1: exponential between the policy's bounds, with jitter over the upper half, so that retries of many
-// keys do not march in step. When the sink was failing and works again, the least pause is enough. sink is negative where there is
+// keys do not march in step. When the sink was failing and works again, the least pause is enough. sink is nil where there is
 // none. The other side may ask for a longer pause than all that: after. It returns false when the pipeline gives up first.
-func (p *pipeline) backoff(l *lane, sink int, policy pipelines.Policy, n int, after time.Duration) bool {
-	recovered := p.recovery(sink)
+func (p *pipeline) backoff(l *lane, sink *sinkRun, policy pipelines.Policy, n int, after time.Duration) bool {
+	recovered := sink.recovery()
 	d := policy.MinBackoff << min(max(n-1, 0), 20)
 	if d <= 0 || d > policy.MaxBackoff {
 		d = policy.MaxBackoff
@@ -268,26 +271,26 @@ func (p *pipeline) sleep(l *lane, d time.Duration, early <-chan struct{}) bool {
 		return true
 	case <-early:
 		return true
-	case <-p.hard.Done():
+	case <-l.source.hard.Done():
 	case <-l.of.Abandoned():
 	}
 	return false
 }
 
 // giveUpNow reports that nothing more is to be sent for this lane.
-func (p *pipeline) giveUpNow(l *lane) bool { return p.hard.Err() != nil || l.abandoned() }
+func (p *pipeline) giveUpNow(l *lane) bool { return l.source.hard.Err() != nil || l.abandoned() }
 
 // sendAndWait sends outs to one sink and returns when each has its result.
-func (p *pipeline) sendAndWait(sink int, outs []*flow.Outgoing) {
+func (s *sinkRun) sendAndWait(ctx context.Context, outs []*flow.Outgoing) {
 	for _, o := range outs {
 		o.Err = nil
 	}
 	done := make(chan struct{})
-	p.sendTo(sink, outs, func() { close(done) })
+	s.send(ctx, outs, func() { close(done) })
 	<-done
-	p.answered(sink, outs)
+	s.answered(ctx, outs)
 	if failed := countErrors(outs); failed > 0 {
-		p.count.sinks[sink].errors.Add(int64(failed))
+		s.count.errors.Add(int64(failed))
 	}
 }
 
@@ -300,15 +303,15 @@ func countErrors(outs []*flow.Outgoing) (n int) {
 	return n
 }
 
-// sinkError reads a sink's failure; one without a class is taken as passing.
-func (p *pipeline) sinkError(sink int, err error) *flow.Error {
-	return p.named(flow.AsError(err, flow.Transient, flow.CodeUnavailable), p.prog.Sinks[sink].Name)
+// failure reads what a sink answered; an error without a class is taken as passing.
+func (s *sinkRun) failure(err error) *flow.Error {
+	return s.p.graph.Load().named(flow.AsError(err, flow.Transient, flow.CodeUnavailable), s.name)
 }
 
 // pause stops the pipeline's reading and waits for a resume. It returns false when there is none: the pipeline drains, its sources
 // are finite, or the lane is gone.
 func (p *pipeline) pause(l *lane, cause *flow.Error) bool {
-	if p.finite {
+	if p.graph.Load().finite {
 		p.stopFailed(cause)
 		return false
 	}
@@ -316,8 +319,8 @@ func (p *pipeline) pause(l *lane, cause *flow.Error) bool {
 	select {
 	case <-resumed:
 		return true
-	case <-p.draining:
-	case <-p.hard.Done():
+	case <-l.source.draining.Done():
+	case <-l.source.hard.Done():
 	case <-l.of.Abandoned():
 	}
 	return false

@@ -50,11 +50,11 @@ func newRig(t *testing.T, sinks int, nodes ...pipelines.Node) *rig {
 		}
 		r.program.Nodes = append(r.program.Nodes, n)
 	}
-	for range sinks {
+	for i := range sinks {
 		s := &enginetest.Sink{}
 		r.sinks = append(r.sinks, s)
 		r.program.Sinks = append(r.program.Sinks, pipelines.Sink{
-			Name: "out", Connector: "memory", Open: s.Open, Preparer: s, OnError: pipelines.DefaultPolicy(), Traits: flow.Traits{Headers: true},
+			Name: "out" + strings.Repeat("'", i), Connector: "memory", Open: s.Open, Preparer: s, OnError: pipelines.DefaultPolicy(), Traits: flow.Traits{Headers: true},
 		})
 	}
 	return r

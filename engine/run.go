@@ -11,7 +11,9 @@ import (
 // run is one batch on its way through the pipeline, or one message that is tried again (a sub-run: a batch of nothing with one end).
 type run struct {
 	p      *pipeline
+	g      *graph // the revision it is led through
 	source *sourceRun
+	in     *graphSource
 	lane   *lane
 	batch  *flow.Batch
 	seq    uint64
@@ -81,13 +83,13 @@ const (
 	maxOutBlock = 4096
 )
 
-func (r *run) reset(p *pipeline, src *sourceRun, b *flow.Batch) {
+func (r *run) reset(g *graph, src *sourceRun, b *flow.Batch, bytes int64) {
 	n := len(b.Records)
-	r.p, r.source, r.batch, r.bytes = p, src, b, b.Bytes()
+	r.p, r.g, r.source, r.in, r.batch, r.bytes = g.p, g, src, g.sources[src.name], b, bytes
 	r.ends = grow(r.ends, n)
 	r.left = grow(r.left, n)
-	if r.outs == nil {
-		r.outs, r.offers = make([][]*flow.Outgoing, len(p.prog.Sinks)), make([][]*flow.Outgoing, len(p.prog.Sinks))
+	if len(r.outs) != len(g.sinks) {
+		r.outs, r.offers = make([][]*flow.Outgoing, len(g.sinks)), make([][]*flow.Outgoing, len(g.sinks))
 	}
 	r.sent, r.done = make(chan struct{}), make(chan struct{})
 	r.self = newTurns()
@@ -102,7 +104,7 @@ func (r *run) clear() {
 		r.buf = nil
 	}
 	r.buf = r.buf[:0]
-	r.batch, r.source, r.lane, r.before, r.self = nil, nil, nil, turns{}, turns{}
+	r.batch, r.g, r.source, r.in, r.lane, r.before, r.self = nil, nil, nil, nil, nil, turns{}, turns{}
 	r.mu.Lock()
 	r.holds, r.late, r.lost, r.refused = nil, nil, nil, nil
 	r.pending, r.holding, r.empty, r.passed, r.over, r.released = 0, 0, nil, false, false, false
@@ -135,12 +137,12 @@ func grow[T any](s []T, n int) []T {
 
 // subRun makes a run for one message of a record that is tried again or goes on after a hold.
 func (r *run) subRun(rec int32) *run {
-	s := &run{p: r.p, source: r.source, lane: r.lane, batch: r.batch, root: r, rootRec: rec}
+	s := &run{p: r.p, g: r.g, source: r.source, in: r.in, lane: r.lane, batch: r.batch, root: r, rootRec: rec}
 	if r.root != nil {
 		s.root, s.rootRec, s.spare = r.root, r.rootRec, r.spare
 	}
 	s.ends, s.left = make([]flow.End, 1), make([]bool, 1)
-	s.outs, s.offers = make([][]*flow.Outgoing, len(r.p.prog.Sinks)), make([][]*flow.Outgoing, len(r.p.prog.Sinks))
+	s.outs, s.offers = make([][]*flow.Outgoing, len(r.g.sinks)), make([][]*flow.Outgoing, len(r.g.sinks))
 	return s
 }
 

@@ -2,9 +2,11 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 
+	"github.com/ThreeDotsLabs/watermill"
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/millstream/millstream/flow"
@@ -12,28 +14,102 @@ import (
 	"github.com/millstream/millstream/pipelines"
 )
 
-// sourceRun is one source of a running pipeline: the flow.Intake that it pushes into, and the message.Subscriber that the watermill
-// router reads from.
+// sourceRun is one open source of a pipeline: the flow.Intake that it pushes into, and the message.Subscriber that its watermill router
+// reads from.
 type sourceRun struct {
 	p        *pipeline
-	spec     *pipelines.Source
+	name     string
 	source   flow.Source
-	env      *flow.Env
+	host     *host
 	messages chan *message.Message
 	closing  sync.Once
+	router   *message.Router
+	routed   chan struct{} // closed when the router has ended
+	running  bool          // its Run was called; set by the one who starts the source
+	returned chan struct{} // closed when Run has returned
 
-	mu    sync.Mutex
-	lanes map[*flow.Lane]*lane
+	// What the pipeline's own are for all its sources.
+	reading, draining, hard           context.Context
+	stopReading, beginDrain, hardStop context.CancelFunc
+
+	mu     sync.Mutex
+	lanes  map[*flow.Lane]*lane
+	active int           // batches taken and not given back
+	empty  chan struct{} // closed when active is 0; nil while nobody waits for it
+	gate   chan struct{} // closed when batches may enter again; nil while they may
 }
 
-func newSourceRun(p *pipeline, spec *pipelines.Source, src flow.Source) *sourceRun {
-	return &sourceRun{
-		p: p, spec: spec, source: src, messages: make(chan *message.Message), lanes: map[*flow.Lane]*lane{},
-		env: &flow.Env{
-			Source: spec.Name, Connector: spec.Connector, Format: spec.Format, Paths: p.prog.Paths,
-			Now: p.engine.opts.Now, Extra: spec.Extra,
-		},
+// openSource opens a source of a program. It does not read yet.
+func (p *pipeline) openSource(ctx context.Context, prog *pipelines.Program, index int) (*sourceRun, error) {
+	spec := &prog.Sources[index]
+	s := &sourceRun{
+		p: p, name: spec.Name, host: p.host(spec.Name, spec.Connector, prog.Limits), messages: make(chan *message.Message),
+		routed: make(chan struct{}), returned: make(chan struct{}), lanes: map[*flow.Lane]*lane{},
 	}
+	src, err := guarded(func() (flow.Source, error) { return spec.Open(ctx, s.host) })
+	if err != nil {
+		return nil, errors.Join(openError("source", spec.Name, err), s.host.release())
+	}
+	s.source = src
+	s.reading, s.stopReading = context.WithCancel(p.reading)  //nolint:gosec // close ends it
+	s.draining, s.beginDrain = context.WithCancel(p.draining) //nolint:gosec // the same
+	s.hard, s.hardStop = context.WithCancel(p.hard)           //nolint:gosec // the same
+	return s, nil
+}
+
+// route makes the router that leads the source's batches to the handler, and waits until it runs.
+func (s *sourceRun) route() error {
+	r, err := message.NewRouter(message.RouterConfig{}, watermill.NopLogger{})
+	if err != nil {
+		return fmt.Errorf("make router: %w", err)
+	}
+	r.AddMiddleware(s.p.engine.opts.Middleware...)
+	r.AddConsumerHandler(s.name, s.name, s, s.p.handle)
+	s.router = r
+	go func() {
+		defer close(s.routed)
+		// The router's context never ends before the work does: it stops when the source's channel closes.
+		if err := r.Run(context.Background()); err != nil {
+			s.p.stopFailed(fmt.Errorf("run router: %w", err))
+		}
+	}()
+	select {
+	case <-r.Running():
+		return nil
+	case <-s.routed:
+		return fmt.Errorf("run router of %q: %w", s.name, s.p.cause())
+	}
+}
+
+// start lets the source read. The caller has counted it as a reader.
+func (s *sourceRun) start() {
+	s.running = true
+	go func() {
+		defer s.p.read(-1)
+		defer close(s.returned)
+		if err := guard(func() error { return s.source.Run(s.reading, s) }); err != nil {
+			s.p.stopFailed(flow.AsError(err, flow.ConfigError, flow.CodeUnavailable))
+		}
+	}()
+}
+
+// endRouter ends the router; nothing of the source is in flight any more.
+func (s *sourceRun) endRouter() {
+	if s.router != nil {
+		s.closeMessages()
+		<-s.routed
+	}
+}
+
+// close ends the source, of which nothing is in flight any more, and gives back what it was lent.
+func (s *sourceRun) close(ctx context.Context) error {
+	s.endRouter()
+	defer func() {
+		s.stopReading()
+		s.beginDrain()
+		s.hardStop()
+	}()
+	return errors.Join(guard(func() error { return s.source.Close(ctx) }), s.host.release())
 }
 
 // Push takes a batch in: it waits for room, gives the batch its place in its lane, and hands it to the router.
@@ -43,16 +119,15 @@ func (s *sourceRun) Push(ctx context.Context, b *flow.Batch) error {
 		s.giveBack(b)
 		return nil
 	}
-	bytes := b.Bytes()
-	if err := s.mayEnter(ctx, len(b.Records), bytes); err != nil {
+	n, bytes := len(b.Records), b.Bytes()
+	if err := s.mayEnter(ctx, n, bytes); err != nil {
 		return err
 	}
-	p.active.Add(1)
-	p.count.in.Add(int64(len(b.Records)))
-	p.count.inFlight.Add(int64(len(b.Records)))
-	r, _ := p.runs.Get().(*run)
-	r.reset(p, s, b)
-	s.lane(b.Lane).enter(r)
+	r, err := s.enter(ctx, b, bytes)
+	if err != nil {
+		p.budget.give(n, bytes)
+		return err
+	}
 	failpoint.Hit(failpoint.AfterFetch)
 	t := &ticket{run: r, finished: make(chan struct{})}
 	msg := message.NewMessage("", nil)
@@ -60,10 +135,66 @@ func (s *sourceRun) Push(ctx context.Context, b *flow.Batch) error {
 	go s.settle(t, msg)
 	select {
 	case s.messages <- msg:
-	case <-p.routed: // the router is broken: nobody will call the handler
+	case <-s.routed: // the router is broken: nobody will call the handler
 		msg.Nack()
 	}
 	return nil
+}
+
+// enter takes a batch in once the gate is open: under the revision that runs then, and in its place in its lane.
+func (s *sourceRun) enter(ctx context.Context, b *flow.Batch, bytes int64) (*run, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for s.gate != nil {
+		gate := s.gate
+		s.mu.Unlock()
+		select {
+		case <-gate:
+		case <-ctx.Done():
+		}
+		s.mu.Lock()
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+	}
+	p := s.p
+	g := p.graph.Load()
+	if g.sources[s.name] == nil {
+		return nil, context.Canceled // it is on its way out
+	}
+	s.active++
+	p.count.in.Add(int64(len(b.Records)))
+	p.count.inFlight.Add(int64(len(b.Records)))
+	r, _ := p.runs.Get().(*run)
+	r.reset(g, s, b, bytes)
+	s.lane(b.Lane, r.in.spec.Order).enter(r)
+	return r, nil
+}
+
+// leave notes that a batch was given back.
+func (s *sourceRun) leave() {
+	s.mu.Lock()
+	s.active--
+	if s.active == 0 && s.empty != nil {
+		close(s.empty)
+		s.empty = nil
+	}
+	s.mu.Unlock()
+}
+
+// idle is closed when nothing of the source is in flight.
+func (s *sourceRun) idle() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.empty == nil {
+		s.empty = make(chan struct{})
+	}
+	idle := s.empty
+	if s.active == 0 {
+		close(s.empty)
+		s.empty = nil
+	}
+	return idle
 }
 
 // mayEnter waits until the pipeline is not paused and its limits have room.
@@ -82,10 +213,8 @@ func (s *sourceRun) mayEnter(ctx context.Context, n int, bytes int64) error {
 	return nil
 }
 
-// lane finds the engine's side of a lane. Lanes that were taken away and have nothing in flight are forgotten.
-func (s *sourceRun) lane(of *flow.Lane) *lane {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+// lane finds the engine's side of a lane; the lock is held. Lanes that were taken away and have nothing in flight are forgotten.
+func (s *sourceRun) lane(of *flow.Lane, order pipelines.Order) *lane {
 	l, ok := s.lanes[of]
 	if !ok {
 		for old := range s.lanes {
@@ -95,7 +224,7 @@ func (s *sourceRun) lane(of *flow.Lane) *lane {
 			default:
 			}
 		}
-		l = newLane(s.p, of, s.spec.Order)
+		l = newLane(s, of, order)
 		s.lanes[of] = l
 	}
 	return l
@@ -169,7 +298,7 @@ func (s *sourceRun) release(r *run, keep bool) {
 	p.count.in.Add(-ends[flow.Open])
 	p.count.inFlight.Add(-n)
 	p.budget.give(int(n), bytes)
-	p.active.Done()
+	s.leave()
 }
 
 func (p *pipeline) settlesLeft() bool {
@@ -180,7 +309,7 @@ func (p *pipeline) settlesLeft() bool {
 func (s *sourceRun) giveBack(b *flow.Batch) {
 	failpoint.Hit(failpoint.BeforeAck)
 	if err := guard(func() error { s.source.Settle(b); return nil }); err != nil {
-		s.p.stopFailed(fmt.Errorf("settle at source %q: %w", s.spec.Name, err))
+		s.p.stopFailed(fmt.Errorf("settle at source %q: %w", s.name, err))
 	}
 }
 

@@ -26,7 +26,7 @@ func (w *worker) wait(left func() time.Duration) error {
 	d, from := left(), time.Now()
 	r.waited += d
 	if r.waited >= mostWaited && r.whole == nil && r.root == nil && r.hasSome() {
-		p.replaceWorker()
+		r.g.replaceWorker()
 		p.part(r)
 		d -= time.Since(from)
 	}
@@ -43,11 +43,11 @@ func (p *pipeline) turn(r *run) bool {
 		return true
 	default:
 	}
-	p.replaceWorker()
+	r.g.replaceWorker()
 	select {
 	case <-r.before.handed:
 		return true
-	case <-p.hard.Done():
+	case <-r.source.hard.Done():
 	case <-r.lane.of.Abandoned():
 	}
 	return false
@@ -55,9 +55,9 @@ func (p *pipeline) turn(r *run) bool {
 
 // replaceWorker puts a worker in the place of one that waits for others, who may need it; the one that is then too many goes when it is
 // given back.
-func (p *pipeline) replaceWorker() {
+func (g *graph) replaceWorker() {
 	select {
-	case p.workers <- newWorker(p):
+	case g.workers <- nil:
 	default:
 	}
 }

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"fmt"
 	"runtime/debug"
 
@@ -12,6 +13,8 @@ import (
 // worker runs records through the graph, one at a time, node after node. It holds what a run needs and a batch should not allocate.
 type worker struct {
 	p        *pipeline
+	g        *graph
+	hard     context.Context // of the source whose records it works on
 	msg      flow.Message
 	emitters []*flow.Emitter // one per depth of fan-out
 	counts   []localCount
@@ -29,8 +32,19 @@ type worker struct {
 	made int
 }
 
-func newWorker(p *pipeline) *worker {
-	return &worker{p: p, counts: make([]localCount, len(p.prog.Nodes))}
+func newWorker(g *graph) *worker {
+	return &worker{p: g.p, g: g, counts: make([]localCount, len(g.prog.Nodes))}
+}
+
+// begin makes the worker work on a run.
+func (w *worker) begin(r *run) {
+	w.run = r
+	if w.hard != r.source.hard {
+		w.hard = r.source.hard
+		for _, em := range w.emitters {
+			em.Bind(w.hard, w.hold)
+		}
+	}
 }
 
 // record runs record i of the batch from the source on.
@@ -38,12 +52,12 @@ func (w *worker) record(i int) {
 	r := w.run
 	w.made = 0
 	w.rec = int32(i) // a batch holds MaxBatchRecords at most
-	w.msg.Open(r.source.env, r.batch, i)
-	w.enter(r.source, &w.msg)
+	w.msg.Open(r.in.env, r.batch, i)
+	w.enter(r.in, &w.msg)
 }
 
 // enter leads a message from its source into the graph.
-func (w *worker) enter(s *sourceRun, m *flow.Message) {
+func (w *worker) enter(s *graphSource, m *flow.Message) {
 	if err := w.admit(s.spec, m); err != nil {
 		w.settleFailure(failurePoint{name: s.spec.Name, policy: s.spec.OnError, errors: s.spec.Errors,
 			target: parkedTarget{source: true}}, m, err, 0)
@@ -58,7 +72,7 @@ func (w *worker) admit(s *pipelines.Source, m *flow.Message) *flow.Error {
 	if rec.Failure != nil {
 		return rec.Failure
 	}
-	if most := w.p.prog.Limits.MaxMessage; int64(len(rec.Body)) > most {
+	if most := w.g.prog.Limits.MaxMessage; int64(len(rec.Body)) > most {
 		return flow.Errorf(flow.Permanent, flow.CodeTooLarge, "the payload has %d bytes, max_message is %d", len(rec.Body), most)
 	}
 	if s.Check != nil {
@@ -89,7 +103,7 @@ func (w *worker) follow(edges []pipelines.Edge, m *flow.Message, depth int) {
 func (w *worker) walk(e pipelines.Edge, m *flow.Message, depth int) {
 	var state flow.State
 	for !e.Sink {
-		n := &w.p.prog.Nodes[e.Index]
+		n := &w.g.prog.Nodes[e.Index]
 		c := &w.counts[e.Index]
 		c.in++
 		w.node = e.Index
@@ -193,7 +207,7 @@ func checkPorts(n *pipelines.Node, emitted []flow.Emitted) error {
 func (w *worker) emitter(depth int) *flow.Emitter {
 	for len(w.emitters) <= depth {
 		em := &flow.Emitter{}
-		em.Bind(w.p.hard, w.hold)
+		em.Bind(w.hard, w.hold)
 		em.BindLogger(w.p.log)
 		em.BindWait(w.wait)
 		w.emitters = append(w.emitters, em)
@@ -203,13 +217,13 @@ func (w *worker) emitter(depth int) *flow.Emitter {
 
 // deliver encodes m for a sink and puts it into the run. lt is set for a dead letter, which is waited for whatever the sink is.
 func (w *worker) deliver(sink int, m *flow.Message, lt *letter, depth int) {
-	s := &w.p.prog.Sinks[sink]
+	s, to := &w.g.prog.Sinks[sink], w.g.sinks[sink]
 	offer := s.Optional && (lt == nil || w.p.breaks(faultLetterOffered))
 	o := w.run.newOut()
 	if err := w.encode(s, m, o, lt); err != nil {
-		w.p.count.sinks[sink].errors.Add(1)
+		to.count.errors.Add(1)
 		if offer {
-			w.p.optional[sink].dropped(1)
+			to.optional.dropped(1)
 			w.run.missed(w.rec)
 			return
 		}
