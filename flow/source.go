@@ -52,3 +52,10 @@ type Traits struct {
 	// the order of records is kept only where the file asks for it, since those who wait at the same time have none.
 	Answers bool
 }
+
+// Lagged is a Source that knows how much waits at its end of the pipeline. It is called at any time between Open and Close.
+type Lagged interface {
+	// Lag is how many records the source has been assigned that are not settled: those not read yet and those in flight. It is a gauge
+	// that may be some seconds old; 0 also stands for unknown.
+	Lag() int64
+}

@@ -38,6 +38,7 @@ func (l *loader) build() {
 	}
 	l.checkExclusive()
 	l.checkLoops()
+	l.checkTransaction()
 	l.checkPorts()
 	l.checkUse()
 	l.checkLosses()
@@ -157,7 +158,7 @@ var laterCodecs = []string{"gzip", "zstd", "snappy", "base64", "csv", "avro", "p
 // builder makes the builder of a part. Its findings are its own until taken.
 func (l *loader) builder(v *yamldoc.Value, name string, f document.Format, body *expression.Shape) *config.Builder {
 	b := &config.Builder{
-		Findings: &diag.List{}, Value: v, Name: name, Pipeline: l.prog.Name, Dir: filepath.Dir(l.path),
+		Findings: &diag.List{}, Value: v, Name: name, Pipeline: l.prog.Name, ExactlyOnce: l.prog.ExactlyOnce, Dir: filepath.Dir(l.path),
 		Scope: expression.Scope{Paths: l.prog.Paths, Vars: l.vars, Format: f, Body: body},
 	}
 	if t := l.tables; t != nil {
@@ -195,6 +196,7 @@ func (l *loader) buildSource(p *part) {
 	if !l.take(b, p.whole) {
 		return
 	}
+	p.reads, p.transaction = built.Reads, built.Transaction
 	order := l.prog.Order
 	switch {
 	case l.file.Order != "":
@@ -205,7 +207,7 @@ func (l *loader) buildSource(p *part) {
 	}
 	l.prog.Sources[p.index] = Source{
 		Name: p.name, Connector: p.connector, Traits: built.Traits, Format: f, Order: order,
-		Extra: built.Extra, Open: built.Open, Connect: built.Connect, Hash: l.hash(p.settings) + p.codec.hash() + p.schema.hash(), Check: p.schema.check(),
+		Extra: built.Extra, Open: built.Open, Connect: built.Connect, Hash: l.hash(p.settings) + p.codec.hash() + p.schema.hash() + l.deliveryHash(), Check: p.schema.check(),
 	}
 }
 
@@ -250,9 +252,10 @@ func (l *loader) buildSink(p *part, f document.Format) {
 	if !l.take(b, p.whole) {
 		return
 	}
+	p.transaction = built.Transaction
 	l.prog.Sinks[p.index] = Sink{
 		Name: p.name, Connector: p.connector, Traits: built.Traits, Optional: p.optional, Encode: l.encoder(p.codec),
-		Preparer: built.Preparer, Open: built.Open, Connect: built.Connect, Hash: l.hash(p.settings) + p.codec.hash(),
+		Preparer: built.Preparer, Open: built.Open, Connect: built.Connect, Hash: l.hash(p.settings) + p.codec.hash() + l.deliveryHash(),
 	}
 }
 

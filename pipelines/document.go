@@ -281,21 +281,6 @@ func (l *loader) missing(top *yamldoc.Value, key, message, hint string) {
 	top.Finding(l.findings, diag.MissingKey, message, hint)
 }
 
-func (l *loader) checkDelivery(d *yamldoc.Value) {
-	if d.Kind() != yamldoc.KindScalar {
-		l.context.WrongType(d, "at_least_once")
-		return
-	}
-	word := d.Scalar()
-	switch word.Text {
-	case "at_least_once":
-	case "exactly_once", "at_most_once":
-		l.findings.Add(word.Whole(diag.NotAvailable, "delivery: "+word.Text+" is not available yet", "write delivery: at_least_once, or leave it out"))
-	default:
-		l.findings.Add(word.Whole(diag.BadValue, fmt.Sprintf("%q is no kind of delivery", word.Text), "write at_least_once"))
-	}
-}
-
 // lookup follows keys from v.
 func lookup(v *yamldoc.Value, keys ...string) (*yamldoc.Value, bool) {
 	for _, k := range keys {

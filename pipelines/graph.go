@@ -276,13 +276,17 @@ func (l *loader) checkLoops() {
 			continue
 		}
 		address := l.prog.Sinks[p.index].Traits.Address
-		for i := range l.prog.Sources {
-			if s := &l.prog.Sources[i]; address != "" && s.Traits.Address == address {
+		for _, s := range l.parts {
+			if s.kind == sourcePart && address != "" && l.readsAt(s, address) {
 				l.findings.Add(p.key.Whole(diag.ConflictingKey, fmt.Sprintf("sink %q writes where source %q reads: the pipeline would feed itself",
-					p.name, s.Name), "write somewhere else"))
+					p.name, s.name), "write somewhere else"))
 			}
 		}
 	}
+}
+
+func (l *loader) readsAt(source *part, address string) bool {
+	return l.prog.Sources[source.index].Traits.Address == address || source.reads != nil && source.reads(address)
 }
 
 // checkUse reports what nothing reads or feeds, unless a finding has said already that a reference leads nowhere.

@@ -46,6 +46,9 @@ type part struct {
 	source    config.SourceConfig
 	sink      config.SinkConfig
 	whole     bool // the settings are decoded without a finding
+	// reads and transaction are what the connector says of itself beyond its traits.
+	reads       func(address string) bool
+	transaction config.Transaction
 	codec     *codec
 	schema    *sourceSchema
 	// bodyIn and bodyOut are what is known of the body before and behind it.

@@ -17,6 +17,8 @@ type Builder struct {
 	Name string
 	// Pipeline is the name of the pipeline.
 	Pipeline string
+	// ExactlyOnce tells that the file asks for delivery: exactly_once.
+	ExactlyOnce bool
 	// Scope is what expressions may see here.
 	Scope expression.Scope
 	// Dir is the directory of the pipeline file: paths of tables, schemas and TLS files are relative to it.

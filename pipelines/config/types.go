@@ -56,6 +56,10 @@ type Source struct {
 	Open   func(ctx context.Context, host flow.Host) (flow.Source, error)
 	// Extra are the connector's own entries of `source` in expressions; may be nil.
 	Extra func(r *flow.Record) map[string]any
+	// Reads tells of an address, as Traits has them, whether the source reads there: of a source that reads several places. May be nil.
+	Reads func(address string) bool
+	// Transaction is what sinks must have in common with the source for exactly_once; zero when the source cannot do that.
+	Transaction Transaction
 	// Connect tries what Open would need, and changes and reads nothing: it dials, authenticates, and looks whether the queue or topic is
 	// there. `validate --connect` calls it, and a reload before it lets go of what runs. nil: nothing can be tried.
 	Connect func(ctx context.Context, host flow.Host) error
@@ -74,6 +78,19 @@ type Sink struct {
 	Open     func(ctx context.Context, host flow.Host) (flow.Sink, error)
 	// Connect tries what Open would need, as that of a Source; may be nil.
 	Connect func(ctx context.Context, host flow.Host) error
+	// Transaction is what the sink's writing can be one transaction with; zero when it can with nothing.
+	Transaction Transaction
+}
+
+// Transaction says with what a source or sink can share a transaction, in which what is written and what is acknowledged take effect
+// together or not at all. It holds no secrets in clear.
+type Transaction struct {
+	// Where is what keeps the transaction: equal for parts that can share one.
+	Where string
+	// Show names it to people.
+	Show string
+	// Terms are settings that sinks of one transaction must have in common, as name: value.
+	Terms string
 }
 
 // Registry is the set of types that a program is built from.
