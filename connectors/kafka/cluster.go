@@ -2,7 +2,9 @@ package kafka
 
 import (
 	"context"
+	"crypto/sha256"
 	"crypto/tls"
+	"encoding/hex"
 	"fmt"
 	"net"
 	"slices"
@@ -40,11 +42,22 @@ func (c *Cluster) options(b *config.Builder) cluster {
 
 // identity tells clusters apart for sharing clients.
 func (c *cluster) identity() string {
-	parts := append(slices.Clone(c.brokers), "", c.tls.Identity(c.dir), "")
+	parts := append(slices.Sorted(slices.Values(c.brokers)), "", c.tls.Identity(c.dir), "")
 	if c.sasl != nil {
 		parts = append(parts, c.sasl.Mechanism, c.sasl.Username, c.sasl.Password.Reveal())
 	}
 	return strings.Join(parts, "\x00")
+}
+
+// transactionWith says with what the cluster's transactions can be shared: the same brokers, reached in the same way.
+func (c *cluster) transactionWith(terms string) config.Transaction {
+	sum := sha256.Sum256([]byte(c.identity()))
+	return config.Transaction{Where: "kafka " + hex.EncodeToString(sum[:]), Show: "kafka at " + c.names(), Terms: terms}
+}
+
+// address is a topic as flow.Traits name places.
+func (c *cluster) address(topic string) string {
+	return "kafka:" + strings.Join(slices.Sorted(slices.Values(c.brokers)), ",") + "/" + topic
 }
 
 // names are the brokers as messages to people show them.
@@ -122,15 +135,21 @@ func (c *cluster) checkOpen(ctx context.Context, client *kgo.Client, topics []st
 }
 
 // measure counts the brokers and the partitions of the topics; what cannot be told counts as one.
-func (c *cluster) measure(ctx context.Context, client *kgo.Client, topics []string) (brokers, partitions int) {
+func (c *cluster) measure(ctx context.Context, client *kgo.Client, topics *selection) (brokers, partitions int) {
 	ctx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
-	resp, err := metadataOf(topics).RequestWith(ctx, client)
+	request := metadataOf(topics.names)
+	if len(topics.patterns) > 0 {
+		request.Topics = nil // all of them
+	}
+	resp, err := request.RequestWith(ctx, client)
 	if err != nil {
 		return 1, 1
 	}
 	for i := range resp.Topics {
-		partitions += len(resp.Topics[i].Partitions)
+		if topics.reads(deref(resp.Topics[i].Topic)) {
+			partitions += len(resp.Topics[i].Partitions)
+		}
 	}
 	return max(1, len(resp.Brokers)), max(1, partitions)
 }

@@ -4,10 +4,11 @@ import (
 	"fmt"
 	"path"
 	"strings"
+	"time"
 
 	"github.com/millstream/millstream/connectors/transport"
+	"github.com/millstream/millstream/flow"
 	"github.com/millstream/millstream/pipelines/config"
-	"github.com/millstream/millstream/pipelines/diag"
 	"github.com/millstream/millstream/pipelines/yamldoc"
 )
 
@@ -34,19 +35,30 @@ type SASL struct {
 // Source is the configuration of a source.
 type Source struct {
 	Cluster `yaml:",inline"`
-	// Topics are the topics to read; they must exist.
+	// Topics are the topics to read; they must exist. What stands between slashes, such as /orders-.+/, is a pattern that must match the
+	// whole name of a topic: new topics that match are found within 10 s.
 	Topics []string `yaml:"topics" required:"true"`
 	// Group is the consumer group that shares the partitions and keeps the offsets.
 	Group string `yaml:"group" required:"true"`
 	// Start is where a group begins that has committed nothing yet: earliest (the oldest record that is kept) or latest (what comes
 	// from now on).
 	Start string `yaml:"start" default:"earliest" oneof:"earliest latest"`
+	// Balance is how the group shares partitions when members come and go: cooperative (only what moves stops) or eager (all let go of
+	// everything first), which the group's other members must agree to: sticky, roundrobin or range.
+	Balance string `yaml:"balance" default:"cooperative" oneof:"cooperative eager"`
+	// Isolation says whether records of open and aborted transactions are read too.
+	Isolation string `yaml:"isolation" default:"read_committed" oneof:"read_committed read_uncommitted"`
+	// SessionTimeout is how long a member that is silent keeps its partitions; one that comes back earlier under its name goes on at once.
+	SessionTimeout time.Duration `yaml:"session_timeout" default:"45s"`
+	// OnStop is what a stop does with the partitions: leave hands them to the other members, stay keeps them for a restart within
+	// session_timeout.
+	OnStop string `yaml:"on_stop" default:"leave" oneof:"leave stay"`
 }
 
 // Sink is the configuration of a sink.
 type Sink struct {
 	Cluster `yaml:",inline"`
-	// Topic is the topic to write to; it must exist.
+	// Topic is the topic to write to; it must exist, unless create is written.
 	Topic config.Template `yaml:"topic" required:"true"`
 	// Allow are globs that a topic made of the message must match: orders.*, dead-?.
 	Allow []string `yaml:"allow"`
@@ -56,6 +68,23 @@ type Sink struct {
 	Partition config.Expression `yaml:"partition"`
 	// Compression is how batches are compressed.
 	Compression string `yaml:"compression" default:"none" oneof:"none gzip snappy lz4 zstd"`
+	// Create makes topics that do not exist.
+	Create *Create `yaml:"create"`
+	// MaxTopics is to how many different topics a template may lead; messages for more of them are refused.
+	MaxTopics int `yaml:"max_topics" default:"1000"`
+	// CloudEvents writes bodies that are CloudEvents as the Kafka binding of CloudEvents says: binary (attributes become headers ce_NAME,
+	// data the value) or structured (the event is the value, with its content type).
+	CloudEvents string `yaml:"cloudevents" oneof:"binary structured"`
+}
+
+// Create is how topics are made.
+type Create struct {
+	// Partitions of a new topic; left out, the broker's default.
+	Partitions int32 `yaml:"partitions"`
+	// Replication is how many brokers keep each partition; left out, the broker's default.
+	Replication int16 `yaml:"replication"`
+	// Config are settings of the topic, such as cleanup.policy: compact.
+	Config map[string]string `yaml:"config"`
 }
 
 // check adds what is wrong with the connection's options.
@@ -119,13 +148,26 @@ func (c *Source) BuildSource(b *config.Builder) config.Source {
 	if c.Group == "" && writtenAs(b, "group", "") {
 		transport.Finding(b, "group", "group is empty", "write the name of a consumer group")
 	}
-	for _, topic := range c.Topics {
-		if err := checkTopic(topic); err != nil {
-			transport.FindingWithCode(b, diag.BadName, "topics", err.Error(), topicHint)
+	if c.SessionTimeout < time.Second || c.SessionTimeout > 30*time.Minute {
+		transport.Finding(b, "session_timeout", "session_timeout must be from 1s to 30m", "45s is what brokers suggest")
+	}
+	topics := selectTopics(b, c.Topics)
+	cluster := c.options(b)
+	open := c.open(cluster, topics)
+	if b.ExactlyOnce {
+		open = c.openTransactor(cluster, topics)
+		if c.Isolation == "read_uncommitted" {
+			transport.Finding(b, "isolation", "exactly_once reads committed records only", "leave isolation out")
 		}
 	}
-	cluster := c.options(b)
-	return config.Source{Traits: traits(), Open: c.open(cluster)}
+	return config.Source{
+		Traits: flow.Traits{Keyed: true, Headers: true, Single: true},
+		Open:   open, Connect: c.connect(cluster, topics), Transaction: cluster.transactionWith(""),
+		Reads: func(address string) bool {
+			topic, ok := strings.CutPrefix(address, cluster.address(""))
+			return ok && topics.reads(topic)
+		},
+	}
 }
 
 // BuildSink implements config.SinkConfig.
@@ -133,8 +175,26 @@ func (c *Sink) BuildSink(b *config.Builder) config.Sink {
 	c.check(b)
 	transport.CheckGlobs(b, c.Allow)
 	p := c.preparer(b)
+	c.checkRest(b)
 	cluster := c.options(b)
-	return config.Sink{Traits: traits(), Preparer: p, Open: c.open(cluster, p)}
+	traits := flow.Traits{Keyed: true, Headers: true}
+	if p.constant != "" {
+		traits.Address = cluster.address(p.constant)
+	}
+	return config.Sink{
+		Traits: traits, Preparer: p, Open: c.open(cluster, p), Connect: c.connect(cluster, p),
+		Transaction: cluster.transactionWith("compression: " + c.Compression),
+	}
+}
+
+// checkRest adds what is wrong with how topics are made and counted.
+func (c *Sink) checkRest(b *config.Builder) {
+	if c.MaxTopics < 1 {
+		transport.Finding(b, "max_topics", "max_topics must be at least 1", "leave it out for 1000")
+	}
+	if c.Create != nil && (c.Create.Partitions < 0 || c.Create.Replication < 0) {
+		transport.Finding(b, "create", "a topic has at least one partition and one replica", "leave them out for the broker's defaults")
+	}
 }
 
 const topicHint = "a topic's name has up to 249 letters, digits, dots, underscores and dashes"

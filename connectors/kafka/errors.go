@@ -18,6 +18,9 @@ func classify(err error) *flow.Error {
 }
 
 func classOf(err error) (flow.Class, flow.Code) {
+	if e := (*flow.Error)(nil); errors.As(err, &e) {
+		return e.Class, e.Code
+	}
 	switch {
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return flow.Transient, flow.CodeUnavailable
@@ -27,7 +30,7 @@ func classOf(err error) (flow.Class, flow.Code) {
 		return flow.ConfigError, flow.CodeMissing
 	case isAny(err, kerr.TopicAuthorizationFailed, kerr.ClusterAuthorizationFailed, kerr.GroupAuthorizationFailed,
 		kerr.SaslAuthenticationFailed, kerr.UnsupportedSaslMechanism, kerr.IllegalSaslState, kerr.SecurityDisabled,
-		kerr.DelegationTokenAuthorizationFailed), transport.Failure(err):
+		kerr.DelegationTokenAuthorizationFailed, kerr.TransactionalIDAuthorizationFailed), transport.Failure(err):
 		return flow.ConfigError, flow.CodeAuth
 	case errors.Is(err, kerr.InvalidTopicException):
 		return flow.Permanent, flow.CodeInvalidName

@@ -134,7 +134,7 @@ func (s *source) revoked(ctx context.Context, _ *kgo.Client, revoked map[string]
 	if len(gone) == 0 {
 		return
 	}
-	patience := time.NewTimer(rebalanceTimeout / 2)
+	patience := time.NewTimer(revokePatience)
 	defer patience.Stop()
 	for _, p := range gone {
 		s.waitOrAbandon(p, patience.C)

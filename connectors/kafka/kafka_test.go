@@ -177,7 +177,7 @@ func TestUncommittedRecordsStayWithinInFlight(t *testing.T) {
 
 func TestOffsetsThatGoBackAreCommitted(t *testing.T) {
 	host := connectortest.NewHost(t)
-	s := newSource(host, cluster{}, Source{})
+	s := newSource(host, cluster{}, Source{}, &selection{})
 	s.reading = t.Context()
 	p := newPartition(s, "in", 0)
 	pass := func(offset int64) (at int64, ok bool) {
@@ -215,7 +215,7 @@ func TestWhatIsReadAheadStaysWithinInFlightBytes(t *testing.T) {
 	} {
 		host := connectortest.NewHost(t)
 		host.Bounds.InFlightBytes = test.limit
-		s := newSource(host, cluster{}, Source{})
+		s := newSource(host, cluster{}, Source{}, &selection{})
 		s.brokers, s.partitionsAll = test.brokers, test.partitions
 		s.assignedNow.Store(int32(test.partitions))
 		whole, partition := s.fetchSizes()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -42,6 +43,9 @@ type partition struct {
 	// passed and given count records: those behind the prefix, and of them those that are committed, which the exposure counts no more.
 	passed, given int
 	exposure      *exposure
+	// first is the offset that was fetched first, -1 before; ends is where the partition ended when it was looked at last.
+	first int64
+	ends  atomic.Int64
 }
 
 // flight is one batch on its way.
@@ -56,8 +60,9 @@ type flight struct {
 func newPartition(s *source, topic string, number int32) *partition {
 	p := &partition{
 		topic: topic, number: number, source: s, lane: flow.NewLane(topic + "/" + strconv.Itoa(int(number))),
-		ended: make(chan struct{}), wake: make(chan struct{}, 1),
+		ended: make(chan struct{}), wake: make(chan struct{}, 1), first: -1,
 	}
+	p.ends.Store(-1)
 	p.exposure = newExposure(s.share, s.urgent)
 	p.ctx, p.stop = context.WithCancel(s.reading)
 	return p
@@ -66,6 +71,9 @@ func newPartition(s *source, topic string, number int32) *partition {
 // take queues what was fetched. It reports whether the partition is full and is to be paused.
 func (p *partition) take(records []*kgo.Record) (full bool) {
 	p.mu.Lock()
+	if p.first < 0 && len(records) > 0 {
+		p.first = records[0].Offset
+	}
 	p.queue = append(p.queue, records...)
 	for _, r := range records {
 		p.bytes += size(r)

@@ -25,6 +25,9 @@ type preparer struct {
 	key       *expression.Program
 	partition *expression.Program
 	name      string // of the sink
+	events    string // how CloudEvents are written; empty: the body is nothing special
+	// verdicts are set where the sink writes in transactions.
+	verdicts *verdicts
 }
 
 // prepared is what Prepare found beyond topic, key and payload. Records that have nothing of it carry none.
@@ -33,6 +36,8 @@ type prepared struct {
 	partition int32 // anyPartition, or what the file says
 	// suspect: the broker refused a batch that the record was in.
 	suspect bool
+	// id names the message to verdicts.
+	id string
 }
 
 // anyPartition leaves the choice to the partitioner.
@@ -41,7 +46,10 @@ const anyPartition int32 = -1
 func (c *Sink) preparer(b *config.Builder) *preparer {
 	p := &preparer{
 		topic: b.Template(c.Topic), allow: c.Allow, key: b.Expression(c.Key, expression.WantAny),
-		partition: b.Expression(c.Partition, expression.WantAny), name: b.Name,
+		partition: b.Expression(c.Partition, expression.WantAny), name: b.Name, events: c.CloudEvents,
+	}
+	if b.ExactlyOnce {
+		p.verdicts = newVerdicts()
 	}
 	p.checkConstants(b)
 	transport.CheckSecret(b, &c.Topic.Text)
@@ -124,7 +132,18 @@ func (p *preparer) Prepare(m *flow.Message, o *flow.Outgoing) error {
 	if id := transport.DerivedID(m, p.name); id != "" {
 		extra.headers = append(extra.headers, kgo.RecordHeader{Key: transport.IDHeader, Value: []byte(id)})
 	}
-	if extra.headers != nil || extra.partition != anyPartition {
+	if p.events != "" {
+		if extra.headers, err = asCloudEvent(p.events, o, extra.headers); err != nil {
+			return err
+		}
+	}
+	if p.verdicts != nil {
+		extra.id = m.ID()
+		if extra.suspect, err = p.verdicts.of(extra.id); err != nil {
+			return err
+		}
+	}
+	if extra.headers != nil || extra.partition != anyPartition || extra.id != "" {
 		o.Native = &extra
 	}
 	return nil

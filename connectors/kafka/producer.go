@@ -111,10 +111,10 @@ func (p *producer) Close() error {
 }
 
 // learn reads the topic's own limit before the first record goes to it.
-func (p *producer) learn(ctx context.Context, topic string) {
+func (p *producer) learn(ctx context.Context, client *kgo.Client, topic string) {
 	ctx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
-	if limit, ok := batchLimit(ctx, p.client, topic); ok {
+	if limit, ok := batchLimit(ctx, client, topic); ok {
 		p.limits.Store(topic, limit)
 	}
 }

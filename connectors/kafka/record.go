@@ -4,7 +4,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millstream/millstream/flow"
-	"github.com/millstream/millstream/flow/value"
 )
 
 // fillRecord makes a record of what was fetched. headers is where the record's headers go; it must have room for them. Nothing is
@@ -16,10 +15,7 @@ func fillRecord(to *flow.Record, from *kgo.Record, headers []flow.Header) {
 	if from.Timestamp.UnixMilli() > 0 {
 		to.Time = from.Timestamp.UnixNano()
 	}
-	for _, h := range from.Headers {
-		headers = append(headers, flow.Header{Name: h.Key, Value: value.Bytes(h.Value)})
-	}
-	if len(headers) > 0 {
+	if headers = fillHeaders(headers, from.Headers); len(headers) > 0 {
 		to.Headers = headers
 	}
 }

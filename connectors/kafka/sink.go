@@ -17,29 +17,75 @@ import (
 // refuses for good may be followed by later ones; the engine then sends those of its keys again.
 type sink struct {
 	producer *producer
-	release  func() error
-	closed   sync.Once
+	// transaction is set instead of the producer where the pipeline delivers exactly once.
+	transaction *transaction
+	verdicts    *verdicts
+	// destinations is nil for a sink with one topic.
+	destinations *destinations
+	release      func() error
+	closed       sync.Once
 }
 
 func (c *Sink) open(cl cluster, p *preparer) func(context.Context, flow.Host) (flow.Sink, error) {
 	return func(ctx context.Context, host flow.Host) (flow.Sink, error) {
-		shared, release, err := cl.producer(host, c.Compression)
+		s := &sink{verdicts: p.verdicts}
+		client, limits, err := c.join(&cl, host, s)
 		if err != nil {
 			return nil, err
 		}
-		var topics []string
-		if p.constant != "" {
-			topics = []string{p.constant}
+		if s.transaction != nil {
+			defer client.Close()
 		}
-		if err := cl.checkOpen(ctx, shared.client, topics); err != nil {
-			_ = release()
-			return nil, err
+		if err := c.look(ctx, &cl, p, s, client, limits); err != nil {
+			return nil, errors.Join(err, s.release())
 		}
-		for _, topic := range topics {
-			shared.learn(ctx, topic)
-		}
-		return &sink{producer: shared, release: release}, nil
+		return s, nil
 	}
+}
+
+// join takes the pipeline's producer, or its transaction, and gives a client to look around with.
+func (c *Sink) join(cl *cluster, host flow.Host, s *sink) (client *kgo.Client, limits *producer, err error) {
+	if s.verdicts == nil {
+		if s.producer, s.release, err = cl.producer(host, c.Compression); err != nil {
+			return nil, nil, err
+		}
+		return s.producer.client, s.producer, nil
+	}
+	t, release, err := cl.transaction(host)
+	if err != nil {
+		return nil, nil, err
+	}
+	if client, err = cl.probe(host); err != nil {
+		return nil, nil, errors.Join(err, release())
+	}
+	leave := t.join(s.verdicts, c.Compression)
+	s.transaction, s.release = t, func() error {
+		leave()
+		return release()
+	}
+	return client, &t.limits, nil
+}
+
+// look makes sure that the brokers answer and that the topic is there, or makes it.
+func (c *Sink) look(ctx context.Context, cl *cluster, p *preparer, s *sink, client *kgo.Client, limits *producer) error {
+	d := newDestinations(cl, c)
+	if p.constant == "" {
+		s.destinations = d
+		return cl.checkOpen(ctx, client, nil)
+	}
+	if c.Create != nil {
+		if err := cl.checkOpen(ctx, client, nil); err != nil {
+			return err
+		}
+		if err := d.admit(ctx, client, p.constant); err != nil {
+			return err
+		}
+	}
+	if err := cl.checkOpen(ctx, client, []string{p.constant}); err != nil {
+		return err
+	}
+	limits.learn(ctx, client, p.constant)
+	return nil
 }
 
 // slot is one record on its way. It is the record's context, which is how the client's answer finds it again without an allocation
@@ -49,14 +95,17 @@ type slot struct {
 	record kgo.Record
 	out    *flow.Outgoing
 	call   *call
+	// try and verdicts are set in a transaction.
+	try      *try
+	verdicts *verdicts
 }
 
 // call is one Send.
 type call struct {
-	producer *producer
-	left     atomic.Int64
-	cancel   context.CancelFunc
-	done     func()
+	limits *producer
+	left   atomic.Int64
+	cancel context.CancelFunc
+	done   func()
 }
 
 var errUndecided = fmt.Errorf("the brokers have not confirmed the record within %s", deliveryTimeout)
@@ -67,16 +116,27 @@ func (s *sink) Send(ctx context.Context, outs []*flow.Outgoing, done func()) {
 		done()
 		return
 	}
+	if s.transaction != nil {
+		s.sendInTransaction(ctx, outs, done)
+		return
+	}
 	// The client's own delivery timeout counts from the record's timestamp, which is the message's event time here.
 	ctx, cancel := context.WithTimeoutCause(ctx, deliveryTimeout, errUndecided)
-	c := &call{producer: s.producer, cancel: cancel, done: done}
+	c := &call{limits: s.producer, cancel: cancel, done: done}
 	c.left.Store(int64(len(outs)))
 	slots := make([]slot, len(outs))
 	for i, o := range outs {
 		sl := &slots[i]
 		sl.Context, sl.out, sl.call = ctx, o, c
 		client := s.producer.client
-		if sl.fill(); sl.suspect() {
+		sl.fill()
+		if s.destinations != nil {
+			if err := s.destinations.admit(ctx, client, o.Dest); err != nil {
+				sl.end(err)
+				continue
+			}
+		}
+		if sl.suspect() {
 			var err error
 			if client, err = s.producer.alone(); err != nil {
 				sl.end(err)
@@ -116,12 +176,30 @@ func (sl *slot) end(err error) {
 		if errors.Is(err, context.DeadlineExceeded) && context.Cause(sl.Context) == errUndecided { //nolint:errorlint // the very value
 			err = errUndecided
 		}
-		sl.out.Err = sl.judge(err)
+		e := sl.judge(err)
+		if sl.verdicts != nil {
+			e = sl.spoil(e)
+		}
+		sl.out.Err = e
 	}
 	if c := sl.call; c.left.Add(-1) == 0 {
 		c.cancel()
 		c.done()
 	}
+}
+
+// spoil gives the transaction up because of what became of the record, and keeps what the next try should know.
+func (sl *slot) spoil(e *flow.Error) *flow.Error {
+	if e.Code == flow.CodeAbandoned {
+		return e
+	}
+	if extra, ok := sl.out.Native.(*prepared); ok {
+		sl.verdicts.note(extra.id, e, extra.suspect && e.Class == flow.Transient)
+	}
+	if sl.try != nil {
+		sl.try.spoil(e)
+	}
+	return flow.Errorf(flow.Transient, flow.CodeAbandoned, "the transaction is given up: %w", e)
 }
 
 // judge classifies a failure. A broker refuses whole batches: a record that was refused together with others is not bad yet, but tried
@@ -131,7 +209,7 @@ func (sl *slot) judge(err error) *flow.Error {
 	if e.Class != flow.Permanent || sl.suspect() || e.Code == flow.CodeInvalidName {
 		return e
 	}
-	if e.Code == flow.CodeTooLarge && sl.size() > int64(sl.call.producer.batchLimit(sl.record.Topic))-batchOverhead {
+	if e.Code == flow.CodeTooLarge && sl.size() > int64(sl.call.limits.batchLimit(sl.record.Topic))-batchOverhead {
 		return e
 	}
 	if sl.record.Partition != anyPartition && e.Code == flow.CodeRefused && !brokerSaid(err) {

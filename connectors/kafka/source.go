@@ -17,14 +17,13 @@ import (
 	"github.com/millstream/millstream/flow"
 )
 
-func traits() flow.Traits { return flow.Traits{Keyed: true, Headers: true} }
-
 // source reads topics as a member of a group. The member joins with Run and leaves with Close, so that opening a new revision of a
 // pipeline does not push the running one out of the group.
 type source struct {
 	host    flow.Host
 	cluster cluster
 	cfg     Source
+	topics  *selection
 
 	batchRecords, highRecords int
 	batchBytes                int64
@@ -55,30 +54,26 @@ type source struct {
 	refusal    error
 }
 
-func (c *Source) open(cl cluster) func(context.Context, flow.Host) (flow.Source, error) {
+func (c *Source) open(cl cluster, topics *selection) func(context.Context, flow.Host) (flow.Source, error) {
 	return func(ctx context.Context, host flow.Host) (flow.Source, error) {
-		opts, err := cl.clientOptions(host)
+		probe, err := cl.probe(host)
 		if err != nil {
 			return nil, err
-		}
-		probe, err := kgo.NewClient(opts...)
-		if err != nil {
-			return nil, flow.Errorf(flow.ConfigError, flow.CodeInvalidName, "kafka: %w", err)
 		}
 		defer probe.Close()
-		if err := cl.checkOpen(ctx, probe, c.Topics); err != nil {
+		if err := cl.checkOpen(ctx, probe, topics.names); err != nil {
 			return nil, err
 		}
-		s := newSource(host, cl, *c)
-		s.brokers, s.partitionsAll = cl.measure(ctx, probe, c.Topics)
+		s := newSource(host, cl, *c, topics)
+		s.brokers, s.partitionsAll = cl.measure(ctx, probe, topics)
 		return s, nil
 	}
 }
 
-func newSource(host flow.Host, cl cluster, c Source) *source {
+func newSource(host flow.Host, cl cluster, c Source, topics *selection) *source {
 	limits := host.Limits()
 	s := &source{
-		host: host, cluster: cl, cfg: c,
+		host: host, cluster: cl, cfg: c, topics: topics,
 		batchRecords: limits.BatchRecords(), batchBytes: limits.BatchBytes(),
 		urgent: make(chan struct{}, 1),
 		dirty:  make(chan struct{}, 1), closing: make(chan struct{}), partitions: map[string]map[int32]*partition{},
@@ -115,15 +110,31 @@ const (
 	maxFetch = 8 << 20
 )
 
-// rebalanceTimeout is how long the group waits for a member that must let go of partitions; a member waits half of it for its
-// batches in flight.
-const rebalanceTimeout = 60 * time.Second
+const (
+	// rebalanceTimeout is how long the group waits for a member that must let go of partitions.
+	rebalanceTimeout = 60 * time.Second
+	// revokePatience is how long a member waits for the batches in flight of partitions that it must let go of. The partitions that it
+	// keeps are not read meanwhile.
+	revokePatience = 5 * time.Second
+)
 
 // fetchWait is how long a broker may hold a fetch that finds nothing. A partition that is resumed meanwhile waits for that fetch to come
 // back, so the client's default of 5 s would stop it for as long.
 const fetchWait = 100 * time.Millisecond
 
 func (s *source) groupOptions() ([]kgo.Opt, error) {
+	opts, err := s.consumerOptions()
+	if err != nil {
+		return nil, err
+	}
+	return append(opts,
+		kgo.DisableAutoCommit(), kgo.BlockRebalanceOnPoll(),
+		kgo.OnPartitionsAssigned(s.assigned), kgo.OnPartitionsRevoked(s.revoked), kgo.OnPartitionsLost(s.lost),
+	), nil
+}
+
+// consumerOptions are those of a member of the group, whatever it does with what it reads.
+func (s *source) consumerOptions() ([]kgo.Opt, error) {
 	opts, err := s.cluster.clientOptions(s.host)
 	if err != nil {
 		return nil, err
@@ -132,15 +143,31 @@ func (s *source) groupOptions() ([]kgo.Opt, error) {
 	if s.cfg.Start == "latest" {
 		start = kgo.NewOffset().AtEnd()
 	}
+	isolation := kgo.ReadCommitted()
+	if s.cfg.Isolation == "read_uncommitted" {
+		isolation = kgo.ReadUncommitted()
+	}
 	fetch, fetchPartition := s.fetchSizes()
+	opts = append(opts, s.topics.options()...)
 	return append(opts,
-		kgo.ConsumeTopics(s.cfg.Topics...), kgo.ConsumerGroup(s.cfg.Group), kgo.ConsumeStartOffset(start),
-		kgo.InstanceID(memberName(s.host.Instance(), s.host.Pipeline(), s.host.Name())),
-		kgo.Balancers(kgo.CooperativeStickyBalancer()), kgo.RebalanceTimeout(rebalanceTimeout),
-		kgo.DisableAutoCommit(), kgo.BlockRebalanceOnPoll(),
-		kgo.OnPartitionsAssigned(s.assigned), kgo.OnPartitionsRevoked(s.revoked), kgo.OnPartitionsLost(s.lost),
-		kgo.FetchMaxWait(fetchWait), kgo.FetchMaxBytes(fetch), kgo.FetchMaxPartitionBytes(fetchPartition), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.ConsumerGroup(s.cfg.Group), kgo.ConsumeStartOffset(start), kgo.InstanceID(s.member()),
+		kgo.Balancers(s.cfg.balancers()...), kgo.RebalanceTimeout(rebalanceTimeout),
+		kgo.SessionTimeout(s.cfg.SessionTimeout), kgo.HeartbeatInterval(min(3*time.Second, s.cfg.SessionTimeout/3)),
+		kgo.FetchMaxWait(fetchWait), kgo.FetchMaxBytes(fetch), kgo.FetchMaxPartitionBytes(fetchPartition), kgo.FetchIsolationLevel(isolation),
 	), nil
+}
+
+// balancers are the ways of sharing partitions that the member offers to the group.
+func (c *Source) balancers() []kgo.GroupBalancer {
+	if c.Balance == "eager" {
+		return []kgo.GroupBalancer{kgo.StickyBalancer(), kgo.RoundRobinBalancer(), kgo.RangeBalancer()}
+	}
+	return []kgo.GroupBalancer{kgo.CooperativeStickyBalancer()}
+}
+
+// member is the name under which the group knows the source, also after a restart.
+func (s *source) member() string {
+	return memberName(s.host.Instance(), s.host.Pipeline(), s.host.Name())
 }
 
 // memberName makes the static member's name. The broker takes what it takes for a topic; what must be changed for that is told apart
@@ -177,6 +204,7 @@ func (s *source) Run(ctx context.Context, in flow.Intake) error {
 	s.client = client
 	s.mu.Unlock()
 	s.ended.Go(s.commitNowAndThen)
+	s.ended.Go(s.watchEnds)
 	err = s.poll()
 	s.stop()
 	s.waitForPushers()
@@ -198,7 +226,15 @@ func (s *source) poll() error {
 			if len(f.Records) == 0 {
 				return
 			}
-			if p := s.partition(f.Topic, f.Partition); p != nil && p.take(f.Records) {
+			p := s.partition(f.Topic, f.Partition)
+			if p == nil {
+				return
+			}
+			p.ends.Store(f.LastStableOffset)
+			if s.cfg.Isolation == "read_uncommitted" || f.LastStableOffset < 0 {
+				p.ends.Store(f.HighWatermark)
+			}
+			if p.take(f.Records) {
 				pause[f.Topic] = append(pause[f.Topic], f.Partition)
 			}
 		})
@@ -234,7 +270,7 @@ func (s *source) fetchErrors(fetches kgo.Fetches) (fatal error) {
 	fetches.EachError(func(topic string, partition int32, err error) {
 		var loss *kgo.ErrDataLoss
 		switch {
-		case errors.Is(err, context.Canceled), errors.Is(err, kgo.ErrClientClosed):
+		case isAny(err, context.Canceled, context.DeadlineExceeded, kgo.ErrClientClosed):
 		case errors.As(err, &loss):
 			s.host.Logger().Error("records are gone from the topic that were never read", "topic", topic, "partition", partition, "error", err)
 		case errors.Is(err, kerr.FencedInstanceID):
@@ -335,7 +371,9 @@ func (s *source) Close(ctx context.Context) (err error) {
 		if err = s.commit(ctx, s.all()); err != nil {
 			err = fmt.Errorf("commit of group %q at the end: %w", s.cfg.Group, err)
 		}
+		id, _ := client.GroupMetadata()
 		client.CloseAllowingRebalance()
+		s.leave(ctx, id)
 	})
 	return err
 }
