@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/millstream/millstream/flow"
 	"github.com/millstream/millstream/flow/document"
@@ -158,7 +159,7 @@ var laterCodecs = []string{"gzip", "zstd", "snappy", "base64", "csv", "avro", "p
 // builder makes the builder of a part. Its findings are its own until taken.
 func (l *loader) builder(v *yamldoc.Value, name string, f document.Format, body *expression.Shape) *config.Builder {
 	b := &config.Builder{
-		Findings: &diag.List{}, Value: v, Name: name, Pipeline: l.prog.Name, ExactlyOnce: l.prog.ExactlyOnce, Dir: filepath.Dir(l.path),
+		Findings: &diag.List{}, Value: v, Name: name, Pipeline: l.prog.Name, ExactlyOnce: l.prog.ExactlyOnce, Dir: filepath.Dir(l.path), FileRead: l.opts.read,
 		Scope: expression.Scope{Paths: l.prog.Paths, Vars: l.vars, Format: f, Body: body},
 	}
 	if t := l.tables; t != nil {
@@ -171,6 +172,7 @@ func (l *loader) builder(v *yamldoc.Value, name string, f document.Format, body 
 // not decoded whole, findings about what it lacks are left out: that was said where it got lost.
 func (l *loader) take(b *config.Builder, whole bool) bool {
 	at := place(b.Value)
+	l.read = append(l.read, b.Read...)
 	for _, f := range b.Findings.All() {
 		if f.Path == "" {
 			f = at.Whole(f.Code, f.Message, f.Hint)
@@ -225,7 +227,7 @@ func (l *loader) buildNode(p *part, f document.Format) {
 		body = l.bodyAfter(s, body, built.Body)
 		n := Node{
 			Name: s.name, Owner: p.name, Verb: s.verb.Name, Processor: built.Processor, PortNames: built.Ports,
-			Ports: make([][]Edge, max(1, len(built.Ports))), Hash: l.hash(s.value),
+			Ports: make([][]Edge, max(1, len(built.Ports))), Hash: l.hash(s.value) + strings.Join(b.Read, "|"),
 		}
 		if cond != nil {
 			n.If = cond.Test

@@ -125,6 +125,7 @@ type loader struct {
 	byName      map[string]*part
 	count       map[partKind]int
 	prog        *Program
+	read        []string // sums of the files that nodes, sources and sinks are built from
 
 	// damaged: YAML errors left parts of the document out, so that what is missing or unused may be there after all.
 	damaged bool

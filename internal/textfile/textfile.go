@@ -11,14 +11,23 @@ import (
 
 // Read reads a regular file of at most so many bytes. The error does not name the path.
 func Read(path string, most int64) ([]byte, error) {
-	info, err := os.Stat(path)
+	return read(os.Stat, os.Open, path, most)
+}
+
+// ReadIn is Read for a file inside a directory: no link and no .. leads out of it.
+func ReadIn(dir *os.Root, name string, most int64) ([]byte, error) {
+	return read(dir.Stat, dir.Open, name, most)
+}
+
+func read(stat func(string) (os.FileInfo, error), open func(string) (*os.File, error), path string, most int64) ([]byte, error) {
+	info, err := stat(path)
 	switch {
 	case err != nil:
 		return nil, reason(err)
 	case !info.Mode().IsRegular():
 		return nil, errors.New("it is not a regular file")
 	}
-	f, err := os.Open(path)
+	f, err := open(path)
 	if err != nil {
 		return nil, reason(err)
 	}

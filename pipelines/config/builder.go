@@ -23,6 +23,10 @@ type Builder struct {
 	Scope expression.Scope
 	// Dir is the directory of the pipeline file: paths of tables, schemas and TLS files are relative to it.
 	Dir string
+	// Read are sums of the files that were read while building: what is in them is part of what runs.
+	Read []string
+	// FileRead, where it is set, is told of each file that is read, or could not be.
+	FileRead func(path string, content []byte, err error)
 }
 
 // Expression compiles a field; nil when it was not set or has a finding.

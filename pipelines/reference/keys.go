@@ -39,7 +39,7 @@ var keyDocs = map[string]string{
 	"retry.max":            "Retries after the first attempt. Left out: for ever.",
 	"retry.backoff":        "The pause before a retry, from the first to the longest: 200ms..30s. Chance is always mixed in.",
 	"source.decode":        "How body reads: json, text or bytes.",
-	"source.schema":        "A JSON Schema, inline or as a file, that messages must follow and that types body.",
+	"source.schema":        "A JSON Schema, inline or as a file of JSON or YAML, that messages must follow and that types body.",
 	"source.note":          "A text for people.",
 	"sink.from":            "What the sink reads: the name of a source or node, router.case, or name.errors; or a list of them.",
 	"sink.encode":          "How a body that a node wrote is written: json, text or bytes. Left out: as it was read.",

@@ -16,6 +16,7 @@ type Described interface{ FieldKind() string }
 var special = map[string]Kind{
 	"config.Expression": Expression, "config.Template": Template, "config.Secret": Secret, "config.Size": Size, "config.Rate": Rate,
 	"time.Duration": Duration, "yamldoc.Text": Text, "yamldoc.Scalar": Text, "yamldoc.Value": Literal,
+	"config.Schema":  Literal,
 	"pipelines.some": Int, "pipelines.someBytes": Size, "pipelines.backoff": Span,
 	"transform.Lines": Assignments, "route.Cases": Cases,
 }

@@ -76,7 +76,7 @@ func TestCheckNamesThePathAndTheRuleAndShowsNoValue(t *testing.T) {
 func TestNothingOutsideOfASchemaIsRead(t *testing.T) {
 	for _, ref := range []string{"https://example.com/a.json", "file:///etc/passwd", "other.json", "http://169.254.169.254/"} {
 		_, p := schema.Compile(map[string]any{"$ref": ref})
-		if p == nil || !strings.Contains(p.Message, "outside") {
+		if p == nil || !strings.Contains(p.Message, "outside") && !strings.Contains(p.Message, "not read from there") {
 			t.Errorf("%s: %+v", ref, p)
 		}
 	}
