@@ -3,9 +3,13 @@ package file
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/millstream/millstream/flow"
 )
@@ -22,17 +26,32 @@ func batchAt(offset int64, settled ...bool) *flow.Batch {
 	return b
 }
 
-func offsetOf(t *testing.T, dir string) int64 {
+// kept is where a next run would go on in the one file.
+func kept(t *testing.T, dir string) int64 {
 	t.Helper()
-	b, err := os.ReadFile(filepath.Join(dir, "positions.json"))
+	again := t.TempDir()
+	if err := os.CopyFS(again, os.DirFS(dir)); err != nil {
+		t.Fatal(err)
+	}
+	p, err := openPositions(again, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
-	var state stateFile
-	if err := json.Unmarshal(b, &state); err != nil {
+	defer p.close() //nolint:errcheck // the test's own
+	all := p.all()
+	if len(all) != 1 {
+		t.Fatalf("%d files are known", len(all))
+	}
+	return all[0].Offset
+}
+
+func openKept(t *testing.T, dir string) *positions {
+	t.Helper()
+	p, err := openPositions(dir, slog.New(slog.DiscardHandler))
+	if err != nil {
 		t.Fatal(err)
 	}
-	return state.Files["f"].Offset
+	return p
 }
 
 func TestPositionIsNeverAheadOfWhatIsSettled(t *testing.T) {
@@ -50,99 +69,138 @@ func TestPositionIsNeverAheadOfWhatIsSettled(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			dir := t.TempDir()
-			p, err := openPositions(dir)
-			if err != nil {
+			p := openKept(t, dir)
+			f := p.add("f", identity{device: 1, inode: 2})
+			if err := p.save(true); err != nil {
 				t.Fatal(err)
 			}
-			p.files["f"] = position{}
 			for _, b := range c.batches {
-				p.push(b, "f", b.Records[0].Offset+int64(2*len(b.Records)))
+				p.push(b, f, b.Records[0].Offset+int64(2*len(b.Records)), mark{})
 			}
 			for i, n := range c.order {
 				if err := p.settle(c.batches[n]); err != nil {
 					t.Fatal(err)
 				}
-				got := int64(0)
-				if _, err := os.Stat(filepath.Join(dir, "positions.json")); err == nil {
-					got = offsetOf(t, dir)
-				}
-				if got != c.want[i] {
+				if got := kept(t, dir); got != c.want[i] {
 					t.Errorf("after %d settled batches the position is %d, want %d", i+1, got, c.want[i])
 				}
 			}
 			if err := p.close(); err != nil {
 				t.Fatal(err)
 			}
+			if got, want := kept(t, dir), c.want[len(c.want)-1]; got != want {
+				t.Errorf("after closing the position is %d, want %d", got, want)
+			}
 		})
+	}
+}
+
+func TestFilesAreSettledEachByItself(t *testing.T) {
+	dir := t.TempDir()
+	p := openKept(t, dir)
+	a, b := p.add("a", identity{inode: 1}), p.add("b", identity{inode: 2})
+	late, soon := batchAt(0, true), batchAt(0, true)
+	p.push(late, a, 2, mark{})
+	p.push(soon, b, 2, mark{})
+	if err := p.settle(soon); err != nil {
+		t.Fatal(err)
+	}
+	if a.Offset != 0 || b.Offset != 2 {
+		t.Errorf("the positions are %d and %d, want 0 and 2", a.Offset, b.Offset)
+	}
+	p.retire(a)
+	if n := len(p.all()); n != 2 {
+		t.Errorf("a file that is not settled was forgotten: %d are known", n)
+	}
+	if err := errors.Join(p.settle(late), p.close()); err != nil {
+		t.Fatal(err)
+	}
+	if all := openKept(t, dir).all(); len(all) != 1 || all[0].Path != "b" {
+		t.Errorf("after the retired file was settled, %d are known", len(all))
 	}
 }
 
 func TestStateInUseIsRefused(t *testing.T) {
 	dir := t.TempDir()
-	p, err := openPositions(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
+	p := openKept(t, dir)
 	var refused *flow.Error
-	if _, err := openPositions(dir); !errors.As(err, &refused) || refused.Code != flow.CodeStateLocked {
+	if _, err := openPositions(dir, slog.New(slog.DiscardHandler)); !errors.As(err, &refused) || refused.Code != flow.CodeStateLocked {
 		t.Errorf("a second open gives %v, want code %s", err, flow.CodeStateLocked)
 	}
 	if err := p.close(); err != nil {
 		t.Fatal(err)
 	}
-	if p, err = openPositions(dir); err != nil {
-		t.Fatalf("after the first was closed: %v", err)
+	if err := openKept(t, dir).close(); err != nil {
+		t.Fatal(err)
 	}
-	_ = p.close()
 }
 
 func TestCorruptStateIsRefused(t *testing.T) {
-	for _, text := range []string{"", "{", `{"version":9}`} {
+	for _, text := range []string{
+		"", "{", `{"version":9}`, `{"version":2,"entries":[{"path":"a","offset":-1}]}`, `{"version":2,"entries":[{"path":"","offset":1}]}`,
+		`{"version":2,"entries":[{"path":"a","head":{"size":5000,"sum":"0011223344556677"}}]}`, `{"version":2,"entries":[{"path":"a","edge":{"size":5}}]}`,
+	} {
 		dir := t.TempDir()
 		if err := os.WriteFile(filepath.Join(dir, "positions.json"), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		var refused *flow.Error
-		if _, err := openPositions(dir); !errors.As(err, &refused) || refused.Code != flow.CodeStateCorrupt {
+		if _, err := openPositions(dir, slog.New(slog.DiscardHandler)); !errors.As(err, &refused) || refused.Class != flow.Fatal || refused.Code != flow.CodeStateCorrupt {
 			t.Errorf("state %q gives %v, want code %s", text, err, flow.CodeStateCorrupt)
 		}
 	}
 }
 
-func TestReplacedOrShortenedFileStartsAtItsBeginning(t *testing.T) {
-	dir := t.TempDir()
-	path := filepath.Join(dir, "f")
-	write := func(text string) os.FileInfo {
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
+func TestTheNewestWholeStateCounts(t *testing.T) {
+	state := func(sequence, offset int) string {
+		return fmt.Sprintf(`{"version":2,"sequence":%d,"entries":[{"path":"a","device":1,"inode":2,"offset":%d}]}`, sequence, offset)
+	}
+	for name, c := range map[string]struct {
+		forced, recent string
+		want           int64
+	}{
+		"the recent one":                     {state(1, 10), state(2, 20), 20},
+		"an older recent one":                {state(2, 20), state(1, 10), 20},
+		"a recent one that was cut":          {state(1, 10), state(2, 20)[:40], 10},
+		"a recent one of a failure of power": {state(1, 10), "\x00\x00\x00", 10},
+		"one of version 1":                   {`{"version":1,"files":{"a":{"device":1,"inode":2,"offset":30}}}`, "", 30},
+	} {
+		dir := t.TempDir()
+		for name, text := range map[string]string{"positions.json": c.forced, "positions.recent.json": c.recent} {
+			if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
 		}
-		info, err := os.Stat(path)
+		if got := kept(t, dir); got != c.want {
+			t.Errorf("%s: the position is %d, want %d", name, got, c.want)
+		}
+	}
+}
+
+func FuzzState(f *testing.F) {
+	f.Add([]byte(`{"version":2,"sequence":7,"entries":[{"path":"a","device":1,"inode":2,"offset":3,"generation":4,"head":{"size":1,"sum":"0011223344556677"}}]}`))
+	f.Add([]byte(`{"version":1,"files":{"a":{"device":1,"inode":2,"offset":30}}}`))
+	f.Add([]byte(`{"version":2,"entries":null}`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		s, err := decodeState(b)
+		if err != nil {
+			return
+		}
+		again, err := json.Marshal(s)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return info
-	}
-	p, err := openPositions(filepath.Join(dir, "state"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer p.close() //nolint:errcheck // the test's own
-	if at := p.start(path, write("a\nb\n")); at != 0 {
-		t.Errorf("a new file starts at %d", at)
-	}
-	b := batchAt(0, true, true)
-	p.push(b, path, 4)
-	if err := p.settle(b); err != nil {
-		t.Fatal(err)
-	}
-	if at := p.start(path, write("a\nb\nc\n")); at != 4 {
-		t.Errorf("a file that has grown goes on at %d, want 4", at)
-	}
-	if at := p.start(path, write("x\n")); at != 0 {
-		t.Errorf("a file that has become shorter starts at %d", at)
-	}
-	p.files[path] = position{Device: p.files[path].Device, Inode: p.files[path].Inode + 1, Offset: 2}
-	if at := p.start(path, write("x\ny\n")); at != 0 {
-		t.Errorf("another file of the name starts at %d", at)
-	}
+		back, err := decodeState(again)
+		if err != nil {
+			t.Fatalf("what was written cannot be read: %v", err)
+		}
+		if diff := cmp.Diff(s, back); diff != "" {
+			t.Error(diff)
+		}
+		for _, e := range s.Entries {
+			if e.Offset < 0 || e.Path == "" || e.Head.Size > headSize || e.Edge.Size > edgeSize {
+				t.Errorf("an impossible entry was taken: %+v", e)
+			}
+		}
+	})
 }

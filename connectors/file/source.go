@@ -5,12 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/millstream/millstream/connectors/lines"
@@ -22,17 +19,31 @@ import (
 )
 
 // Source is the configuration of the file source. It reads the files as they are when the pipeline starts, in the order of their names,
-// and then ends. topic is the path of a record's file, source.offset the byte at which its line starts.
+// and then ends; with follow it goes on and on. Of a file whose name ends in .gz or .zst it reads what is compressed there. topic is the
+// path of a record's file, source.offset the byte at which its line starts (of what comes out of a compressed file). With follow or
+// resume, source.partition is a number that tells the files apart that have had the path.
 type Source struct {
 	// Path is a file, or a pattern with *, ? and [a-z] for several; each * stays within a directory and
-	// does not begin with a name's first dot. It is an error when no file matches.
+	// does not begin with a name's first dot. It is an error when no file matches, but not with follow, which waits for one.
 	Path yamldoc.Text `yaml:"path" required:"true"`
 	// Framing is lines: each line is a message, empty ones are skipped; or whole: each file is one.
 	Framing string `yaml:"framing" oneof:"lines whole" default:"lines"`
+	// Follow goes on as files grow, and with files that come to match the pattern; the pipeline does not end. A file that is renamed
+	// (log rotation) is read to its end before the next one of its path, one that is cut is read from its beginning. How far each file
+	// has been settled is kept as with resume. A line counts when its end is there. Each path is a lane of its own, which keeps its order. A
+	// file that was renamed or removed is done when it has not grown for a minute. A file that is rotated twice while nobody looks is
+	// missed unless the pattern names what it is renamed to (app.log*); that pattern must not name compressed copies.
+	Follow bool `yaml:"follow"`
+	// Start says where the first run with follow begins in files that are there: at their beginning, or at their end. Later runs go on
+	// where the last one stopped, and files that come later are read from their beginning.
+	Start string `yaml:"start" oneof:"beginning end"`
 	// Resume keeps how far each file has been settled in the state directory, and the next run goes on there: in the middle of a file
-	// that has grown, or nowhere when all has been read. A file that was replaced, or has become shorter, is read from its beginning.
-	// It needs framing: lines.
+	// that has grown, or nowhere when all has been read. A file is known by its number, its first bytes and those before the position: one
+	// that was renamed in its directory is read to its end, one that was replaced or cut from its beginning. A last line that has no end
+	// may be half written; it is left for the next run, and that is logged. It needs framing: lines, as follow does.
 	Resume bool `yaml:"resume"`
+	// MaxExpansion is how many times as large as itself a compressed file of more than 16 MiB content may become; more is an error.
+	MaxExpansion int `yaml:"max_expansion" default:"100"`
 }
 
 // BuildSource implements config.SourceConfig.
@@ -45,66 +56,79 @@ func (c *Source) BuildSource(b *config.Builder) config.Source {
 		b.Findings.Add(c.Path.Whole(diag.BadValue, "path is empty", "write a file or a pattern such as in/*.ndjson"))
 	}
 	transport.CheckSecret(b, &c.Path)
-	if c.Resume && c.Framing == framingWhole {
-		b.Value.Finding(b.Findings, diag.ConflictingKey, "resume needs framing: lines", "leave resume out; each whole file is read at every run")
+	c.check(b)
+	whole, traits := c.Framing == framingWhole, flow.Traits{Finite: !c.Follow, Single: c.Follow || c.Resume, Address: address(pattern)}
+	connect := func(context.Context, flow.Host) error { return connectSource(pattern, c.Follow) }
+	if c.Follow || c.Resume {
+		k := keeping{pattern: pattern, follow: c.Follow, fromEnd: c.Start == startEnd, ratio: c.MaxExpansion, patience: letGoAfter}
+		return config.Source{
+			Traits: traits, Connect: connect,
+			Open: func(_ context.Context, host flow.Host) (flow.Source, error) { return openFollower(k, host) },
+		}
 	}
 	return config.Source{
-		Traits: flow.Traits{Finite: true, Address: address(pattern)},
+		Traits: traits, Connect: connect,
 		Open: func(_ context.Context, host flow.Host) (flow.Source, error) {
 			paths, err := find(pattern)
 			if err != nil {
 				return nil, err
 			}
-			s := &source{
-				paths: paths, whole: c.Framing == framingWhole, limits: host.Limits(), log: host.Logger(),
+			return &source{
+				paths: paths, whole: whole, ratio: c.MaxExpansion, limits: host.Limits(),
 				batcher: lines.Batcher{Lane: flow.NewLane(pattern), Limits: host.Limits()},
-			}
-			if c.Resume {
-				if s.positions, err = openPositions(host.StateDir()); err != nil {
-					return nil, err
-				}
-			}
-			return s, nil
+			}, nil
 		},
 	}
 }
 
-// find lists the files of a pattern. A name that exists as it stands is no pattern.
-func find(pattern string) ([]string, error) {
-	if info, err := os.Stat(pattern); err == nil {
-		if info.IsDir() {
-			return nil, flow.Errorf(flow.ConfigError, flow.CodeMissing, "open %s: it is a directory; write %s for the files in it", pattern, filepath.Join(pattern, "*"))
-		}
-		return []string{pattern}, nil
-	} else if !errors.Is(err, fs.ErrNotExist) {
-		return nil, openError(err, flow.ConfigError)
+const startEnd = "end"
+
+// check reports options that do not go together.
+func (c *Source) check(b *config.Builder) {
+	whole := c.Framing == framingWhole
+	if c.Follow && whole {
+		b.Value.Finding(b.Findings, diag.ConflictingKey, "follow needs framing: lines", "leave follow out: one cannot see whether a file is whole while it may grow")
+	} else if c.Resume && whole {
+		b.Value.Finding(b.Findings, diag.ConflictingKey, "resume needs framing: lines", "leave resume out; each whole file is read at every run")
 	}
-	matches, err := filepath.Glob(pattern)
-	if err != nil {
-		return nil, flow.Errorf(flow.ConfigError, flow.CodeInvalidName, "open %s: %w", pattern, err)
+	if c.Start != "" && !c.Follow {
+		b.Value.Finding(b.Findings, diag.ConflictingKey, "start is for follow: true", "leave start out: without follow, files are read from their beginning")
 	}
-	matches = slices.DeleteFunc(matches, func(path string) bool {
-		info, err := os.Stat(path)
-		return hidden(path) && !hidden(pattern) || err == nil && info.IsDir()
-	})
-	if len(matches) == 0 {
-		return nil, flow.Errorf(flow.ConfigError, flow.CodeMissing, "open %s: no file matches", pattern)
+	if c.MaxExpansion < 1 {
+		b.Value.Finding(b.Findings, diag.BadValue, "max_expansion is below 1", "leave it out for 100")
 	}
-	slices.Sort(matches)
-	return matches, nil
 }
 
-func hidden(path string) bool { return strings.HasPrefix(filepath.Base(path), ".") }
+// connectSource looks whether the files can be read.
+func connectSource(pattern string, follow bool) error {
+	paths, err := find(pattern)
+	if e := (*flow.Error)(nil); follow && errors.As(err, &e) && e.Code == flow.CodeMissing {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, path := range paths {
+		if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() {
+			continue // opening a named pipe would take part in it
+		}
+		f, err := os.Open(path)
+		if err != nil {
+			return openError(err, flow.ConfigError)
+		}
+		_ = f.Close()
+	}
+	return nil
+}
 
+// source reads files once, from their beginning to their end.
 type source struct {
 	paths   []string
 	whole   bool
+	ratio   int
 	limits  flow.Limits
 	batcher lines.Batcher
 	pool    lines.Pool
-	log     *slog.Logger
-	// positions are nil when the source starts at the beginning each time.
-	positions *positions
 }
 
 // Run implements flow.Source.
@@ -144,14 +168,14 @@ func (s *source) readLines(ctx context.Context, in flow.Intake, path string) err
 		return err
 	}
 	defer closing()
-	s.batcher.Topic = path
-	reader := lines.NewReader(f, &s.pool, func() int64 { return s.limits.MaxMessage })
-	defer reader.Close()
-	if s.positions != nil {
-		if err := s.goOn(f, path, reader); err != nil {
-			return err
-		}
+	from, end, err := expand(path, f, s.ratio)
+	if err != nil {
+		return fmt.Errorf("read %s: %w", path, err)
 	}
+	defer end()
+	s.batcher.Topic = path
+	reader := lines.NewReader(from, &s.pool, func() int64 { return s.limits.MaxMessage })
+	defer reader.Close()
 	for ctx.Err() == nil {
 		segment, err := reader.Next()
 		if errors.Is(err, io.EOF) {
@@ -169,32 +193,12 @@ func (s *source) readLines(ctx context.Context, in flow.Intake, path string) err
 	return nil
 }
 
-// goOn starts reading where an earlier run has settled everything.
-func (s *source) goOn(f *os.File, path string, reader *lines.Reader) error {
-	info, err := f.Stat()
-	if err != nil {
-		return openError(err, flow.ConfigError)
-	}
-	offset := s.positions.start(path, info)
-	if offset == 0 {
-		return nil
-	}
-	if _, err := f.Seek(offset, io.SeekStart); err != nil {
-		return fmt.Errorf("read %s: %w", path, err)
-	}
-	reader.StartAt(offset)
-	return nil
-}
-
 func (s *source) pushLines(ctx context.Context, in flow.Intake, segment *lines.Segment) error {
 	arrived := time.Now().UnixNano()
 	for {
 		b := s.batcher.Cut(segment, arrived)
 		if b == nil {
 			return nil
-		}
-		if s.positions != nil {
-			s.positions.push(b, s.batcher.Topic, segment.Offset)
 		}
 		if err := in.Push(ctx, b); err != nil {
 			s.Settle(b)
@@ -231,8 +235,13 @@ func (s *source) readFile(ctx context.Context, path string) (flow.Record, error)
 		return flow.Record{}, err
 	}
 	defer closing()
+	from, end, err := expand(path, f, s.ratio)
+	if err != nil {
+		return flow.Record{}, fmt.Errorf("read %s: %w", path, err)
+	}
+	defer end()
 	most := s.limits.MaxMessage
-	body, err := io.ReadAll(io.LimitReader(f, most+1))
+	body, err := io.ReadAll(io.LimitReader(from, most+1))
 	if err != nil {
 		return flow.Record{}, fmt.Errorf("read %s: %w", path, err)
 	}
@@ -244,22 +253,12 @@ func (s *source) readFile(ctx context.Context, path string) (flow.Record, error)
 	return r, nil
 }
 
-// Settle implements flow.Source. Files stay as they are; with resume the next run goes on behind what is settled.
+// Settle implements flow.Source. Files stay as they are.
 func (s *source) Settle(b *flow.Batch) {
-	if s.positions != nil {
-		if err := s.positions.settle(b); err != nil {
-			s.log.Error("the position could not be kept; a next run repeats what came since", "error", err)
-		}
-	}
 	if b.Memory != nil {
 		s.batcher.Settle(b)
 	}
 }
 
 // Close implements flow.Source.
-func (s *source) Close(context.Context) error {
-	if s.positions == nil {
-		return nil
-	}
-	return s.positions.close()
-}
+func (s *source) Close(context.Context) error { return nil }

@@ -192,7 +192,8 @@ func TestWhatIsMissingIsAnErrorOfOpen(t *testing.T) {
 func TestMistakesInAFileSourceAreFound(t *testing.T) {
 	for text, want := range map[string]string{
 		"{}\n": "missing-key", "path: \"a[\"\n": "bad-value", "path: \"\"\n": "bad-value", "path: a\nframing: csv\n": "bad-value",
-		"path: a\nfollow: true\n": "unknown-key",
+		"path: a\nfollow: true\nframing: whole\n": "conflicting-key", "path: a\nstart: end\n": "conflicting-key",
+		"path: a\nfollow: true\nstart: middle\n": "bad-value", "path: a\nmax_expansion: 0\n": "bad-value", "path: a\nfollow: yes\n": "wrong-type",
 	} {
 		cfg := file.Type().NewSource()
 		_, findings := connectortest.Build(t, text, cfg, func(b *config.Builder) { cfg.BuildSource(b) })

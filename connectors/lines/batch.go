@@ -12,6 +12,8 @@ type Batcher struct {
 	Lane *flow.Lane
 	// Topic is what the records show as their topic. It may change from one Cut to the next.
 	Topic string
+	// Generation tells the streams of one topic apart; records show it as their partition. 0 is none.
+	Generation int32
 	// Limits bound the batches and the lines.
 	Limits flow.Limits
 
@@ -69,9 +71,13 @@ func (b *Batcher) add(batch *flow.Batch, line []byte, s *Segment) {
 	} else {
 		batch.Records = append(batch.Records, flow.Record{})
 	}
+	partition := b.Generation
+	if partition == 0 {
+		partition = flow.NoPartition
+	}
 	r := &batch.Records[n]
-	if r.Attempt == 0 || r.Failure != nil || r.Topic != b.Topic {
-		*r = flow.Record{Topic: b.Topic, Partition: flow.NoPartition, Attempt: 1}
+	if r.Attempt == 0 || r.Failure != nil || r.Partition != partition || r.Topic != b.Topic {
+		*r = flow.Record{Topic: b.Topic, Partition: partition, Attempt: 1}
 	}
 	// Of a record that is used again the rest is as it must be: what is not written does not go from one core's cache to another's.
 	r.Body, r.Offset = line, s.Offset

@@ -1,5 +1,5 @@
 // Package lines reads messages that are lines of a stream into shared memory, and makes batches of them. It is what stdin and files
-// have in common; it knows neither, and it does not follow a file that grows.
+// have in common; it knows neither.
 package lines
 
 import (
@@ -57,6 +57,7 @@ type Reader struct {
 	offset int64 // of start in the stream
 	err    error // what the stream ended with
 	behind bool  // what stands in the chunk came with a line that was passed over, and may hold whole lines
+	grows  bool  // what stands behind the last line end is left
 }
 
 // NewReader reads from r. limit gives the longest line in bytes, without its end; it is asked as the reading goes.
@@ -66,6 +67,10 @@ func NewReader(r io.Reader, pool *Pool, limit func() int64) *Reader {
 
 // StartAt tells where in the stream the reading starts, before the first Next: offsets count on from there.
 func (r *Reader) StartAt(offset int64) { r.offset = offset }
+
+// LeaveRest tells, before the first Next, that the stream ends where somebody may go on writing: what stands behind the last line end
+// is no line yet and is left. A next reader begins with it, at the end of the last segment.
+func (r *Reader) LeaveRest() { r.grows = true }
 
 // Next waits for whole lines and returns what one read brought of them. It blocks as long as the stream does. At the end of the stream
 // it returns io.EOF, and any other error of the stream once the lines before it are out.
@@ -146,7 +151,7 @@ func (r *Reader) cut(end int) Segment {
 
 // last returns the line without an end that stands before the stream's end, and then the end.
 func (r *Reader) last() (Segment, error) {
-	if r.chunk != nil && r.filled > r.start && errors.Is(r.err, io.EOF) {
+	if r.chunk != nil && r.filled > r.start && !r.grows && errors.Is(r.err, io.EOF) {
 		return r.cut(r.filled), nil
 	}
 	return Segment{}, r.err
@@ -173,7 +178,7 @@ func (r *Reader) skipLong() (Segment, error) {
 		r.offset += int64(len(rest))
 		if r.err != nil {
 			r.restart(nil)
-			if !errors.Is(r.err, io.EOF) {
+			if r.grows || !errors.Is(r.err, io.EOF) {
 				head.Release()
 				return Segment{}, r.err
 			}
