@@ -2,10 +2,14 @@
 package nodes
 
 import (
+	"github.com/millstream/millstream/nodes/cloudevent"
 	"github.com/millstream/millstream/nodes/filter"
 	"github.com/millstream/millstream/nodes/log"
 	"github.com/millstream/millstream/nodes/route"
+	"github.com/millstream/millstream/nodes/sample"
+	"github.com/millstream/millstream/nodes/schema"
 	"github.com/millstream/millstream/nodes/split"
+	"github.com/millstream/millstream/nodes/throttle"
 	"github.com/millstream/millstream/nodes/transform"
 	"github.com/millstream/millstream/pipelines/config"
 )
@@ -17,6 +21,10 @@ func Types() []config.NodeType {
 		transform.Type(),
 		route.Type(),
 		split.Type(),
+		schema.Type(),
+		sample.Type(),
+		throttle.Type(),
+		cloudevent.Type(),
 		log.Type(),
 	}
 }

@@ -23,11 +23,15 @@ var (
 		"amqp":   `amqp: { url: "${AMQP_URL:-amqp://localhost:5672/}", exchange: output, routing_key: "kind.{{ body.kind }}" }`,
 	}
 	verbSnippets = map[string]string{
-		"filter":    "filter: body.value > 0",
-		"transform": "transform:\n  body.seen_at: now()\n  meta.kind: body.kind ?? \"none\"",
-		"route":     "route:\n  large: body.value > 100\n  small: body.value > 0\nunmatched: drop",
-		"split":     "split: body.items",
-		"log":       `log: { message: "{{ id }} arrived" }`,
+		"filter":     "filter: body.value > 0",
+		"transform":  "transform:\n  body.seen_at: now()\n  meta.kind: body.kind ?? \"none\"",
+		"route":      "route:\n  large: body.value > 100\n  small: body.value > 0\nunmatched: drop",
+		"split":      "split: body.items",
+		"schema":     "schema:\n  type: object\n  required: [value]",
+		"sample":     "sample: { ratio: 0.1, by: body.device }",
+		"throttle":   "throttle: { rate: 100/s }",
+		"cloudevent": "cloudevent:\n  type: com.example.changed\n  source: /example",
+		"log":        `log: { message: "{{ id }} arrived" }`,
 	}
 )
 
