@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -13,6 +12,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/millstream/millstream/internal/revision"
+	"github.com/millstream/millstream/internal/watch"
 	"github.com/millstream/millstream/pipelines"
 	"github.com/millstream/millstream/pipelines/diag"
 	"github.com/millstream/millstream/pipelines/yamldoc"
@@ -36,126 +37,188 @@ func (f *loadFlags) addFormat(c *cobra.Command) {
 
 // load compiles all files that paths name. Findings about several of them together are among the findings.
 func (s *streams) load(paths []string, f *loadFlags, forTest bool) ([]*pipelines.Program, *diag.List, error) {
-	opts := pipelines.Options{Registry: s.registry(), ForTest: forTest, Vars: map[string]string{}}
-	set := map[string]bool{}
-	var seeing sync.Mutex
-	opts.VarSeen = func(name string) {
-		seeing.Lock()
-		defer seeing.Unlock()
-		set[name] = true
+	set := s.loadSet(paths, f, forTest)
+	if set.Err != nil {
+		return nil, nil, failWith(exitInvalid, set.Err)
 	}
-	env, err := environment(f.envFiles)
-	if err != nil {
+	if err := noFiles(set); err != nil {
 		return nil, nil, failWith(exitInvalid, err)
+	}
+	findings := set.Findings
+	var programs []*pipelines.Program
+	for i := range set.Files {
+		findings.Merge(set.Files[i].Findings)
+		if p := set.Files[i].Program; p != nil {
+			programs = append(programs, p)
+		}
+	}
+	revision.CheckTogether(programs, findings)
+	return programs, findings, nil
+}
+
+// noFiles is the error of directories without pipelines, where there must be some.
+func noFiles(set *revision.Set) error {
+	for _, folder := range set.Folders {
+		in := func(f revision.File) bool { return filepath.Dir(f.Path) == filepath.Clean(folder) }
+		if !slices.ContainsFunc(set.Files, in) {
+			return fmt.Errorf("%s holds no *.yaml file", folder)
+		}
+	}
+	return nil
+}
+
+// loadSet reads and compiles all files that paths name, each by itself, and notes what was read.
+func (s *streams) loadSet(paths []string, f *loadFlags, forTest bool) *revision.Set {
+	l := newLoading()
+	set := &revision.Set{Findings: &diag.List{}, Read: l.read}
+	opts, err := s.options(f, forTest, l)
+	if err != nil {
+		set.Err = err
+		return set
+	}
+	if set.Err = findFiles(paths, set); set.Err != nil {
+		return set
+	}
+	l.loadAll(set.Files, opts)
+	for name := range opts.Vars {
+		if !l.set[name] && len(set.Files) > 0 && !anyErrors(set) {
+			set.Err = fmt.Errorf("--set %s: no file has %s under vars", name, name)
+		}
+	}
+	return set
+}
+
+func anyErrors(set *revision.Set) bool {
+	return slices.ContainsFunc(set.Files, func(f revision.File) bool { return f.Findings.HasErrors() })
+}
+
+// options are what files are compiled against.
+func (s *streams) options(f *loadFlags, forTest bool, l *loading) (pipelines.Options, error) {
+	opts := pipelines.Options{Registry: s.registry(), ForTest: forTest, Vars: map[string]string{}, VarSeen: l.varSeen, Read: l.wasRead}
+	env, err := environment(f.envFiles, l.wasRead)
+	if err != nil {
+		return opts, err
 	}
 	opts.Env = env
 	for _, kv := range f.set {
 		name, value, ok := strings.Cut(kv, "=")
 		if !ok || name == "" {
-			return nil, nil, failWith(exitInvalid, fmt.Errorf("--set %s: write it as name=value", kv))
+			return opts, fmt.Errorf("--set %s: write it as name=value", kv)
 		}
 		opts.Vars[name] = value
 	}
-	findings := &diag.List{}
-	files, err := pipelineFiles(paths, findings)
-	if err != nil {
-		return nil, nil, failWith(exitInvalid, err)
-	}
-	programs := loadAll(files, opts, findings)
-	for name := range opts.Vars {
-		if !set[name] && !findings.HasErrors() {
-			return nil, nil, failWith(exitInvalid, fmt.Errorf("--set %s: no file has %s under vars", name, name))
-		}
-	}
-	checkTogether(programs, findings)
-	return programs, findings, nil
+	return opts, nil
 }
 
-// loadAll compiles files, as many at once as there are processors, and keeps their order.
-func loadAll(files []string, opts pipelines.Options, findings *diag.List) []*pipelines.Program {
-	programs, found := make([]*pipelines.Program, len(files)), make([]*diag.List, len(files))
+// loading is what is noted while files are loaded side by side.
+type loading struct {
+	mu    sync.Mutex
+	read  map[string]watch.Sum
+	texts map[string][]byte // of pipeline files
+	set   map[string]bool   // the names of --set that a file has
+}
+
+func newLoading() *loading {
+	return &loading{read: map[string]watch.Sum{}, texts: map[string][]byte{}, set: map[string]bool{}}
+}
+
+func (l *loading) varSeen(name string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.set[name] = true
+}
+
+func (l *loading) wasRead(path string, content []byte) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if _, already := l.read[path]; already {
+		return // what was read first is what counts
+	}
+	l.read[path] = watch.Sum{}
+	if content != nil {
+		l.read[path] = watch.SumOf(content)
+	}
+	if _, wanted := l.texts[path]; wanted {
+		l.texts[path] = content
+	}
+}
+
+// loadAll compiles files, as many at once as there are processors.
+func (l *loading) loadAll(files []revision.File, opts pipelines.Options) {
+	for i := range files {
+		l.texts[files[i].Path] = nil
+	}
 	var next atomic.Int64
 	var workers sync.WaitGroup
 	for range min(runtime.GOMAXPROCS(0), len(files)) {
 		workers.Go(func() {
 			for i := int(next.Add(1)) - 1; i < len(files); i = int(next.Add(1)) - 1 {
-				programs[i], found[i] = pipelines.Load(files[i], opts)
+				files[i].Program, files[i].Findings = pipelines.Load(files[i].Path, opts)
 			}
 		})
 	}
 	workers.Wait()
-	for _, f := range found {
-		findings.Merge(f)
-	}
-	return slices.DeleteFunc(programs, func(p *pipelines.Program) bool { return p == nil })
-}
-
-// checkTogether finds what is right in each file and cannot be in one process.
-func checkTogether(programs []*pipelines.Program, findings *diag.List) {
-	names, taken := map[string]*pipelines.Program{}, map[string]*pipelines.Program{}
-	for _, p := range programs {
-		if first, twice := names[p.Name]; twice {
-			findings.Add(p.Finding(diag.DuplicateName, fmt.Sprintf("the pipeline name %q is taken by %s", p.Name, first.Path),
-				"give one of the two another name"))
-			continue
-		}
-		names[p.Name] = p
-		for _, what := range exclusive(p) {
-			if first, twice := taken[what]; twice && first != p {
-				findings.Add(p.Finding(diag.ConflictingKey, fmt.Sprintf("%s is taken by pipeline %q, and only one can have it", what, first.Name),
-					"run one of the two in a process of its own"))
-			}
-			taken[what] = p
-		}
+	for i := range files {
+		files[i].Text = l.texts[files[i].Path]
 	}
 }
 
-// exclusive lists what only one holder can have at a time.
-func exclusive(p *pipelines.Program) []string {
-	var all []string
-	for i := range p.Sources {
-		all = append(all, p.Sources[i].Traits.Exclusive)
-	}
-	for i := range p.Sinks {
-		all = append(all, p.Sinks[i].Traits.Exclusive)
-	}
-	return slices.DeleteFunc(all, func(what string) bool { return what == "" })
-}
+// isPipeline tells by its name whether a file of a directory is a pipeline.
+func isPipeline(name string) bool { return strings.HasSuffix(name, ".yaml") }
 
 // pipelineFiles lists the files that paths mean: files as they are, of a directory every *.yaml in it, not recursively.
 func pipelineFiles(paths []string, findings *diag.List) ([]string, error) {
-	var files []string
+	set := &revision.Set{Findings: findings}
+	if err := findFiles(paths, set); err != nil {
+		return nil, err
+	}
+	files := make([]string, len(set.Files))
+	for i := range files {
+		files[i] = set.Files[i].Path
+	}
+	return files, noFiles(set)
+}
+
+// findFiles lists the files that paths mean.
+func findFiles(paths []string, set *revision.Set) error {
 	for _, path := range paths {
 		info, err := os.Stat(path)
 		if err != nil {
-			return nil, fmt.Errorf("cannot read %s: %w", path, err)
+			return fmt.Errorf("cannot read %s: %w", path, err)
 		}
 		if !info.IsDir() {
-			files = append(files, filepath.Clean(path))
+			set.Files = append(set.Files, revision.File{Path: filepath.Clean(path), Named: true})
 			continue
 		}
 		entries, err := os.ReadDir(path)
 		if err != nil {
-			return nil, fmt.Errorf("cannot read %s: %w", path, err)
+			return fmt.Errorf("cannot read %s: %w", path, err)
 		}
-		before := len(files)
+		set.Folders = append(set.Folders, path)
 		for _, e := range entries {
 			name := filepath.Join(path, e.Name())
 			switch {
 			case e.IsDir() || strings.HasPrefix(e.Name(), "."):
-			case strings.HasSuffix(e.Name(), ".yaml"):
-				files = append(files, name)
+			case isPipeline(e.Name()):
+				set.Files = append(set.Files, revision.File{Path: name})
 			case strings.HasSuffix(e.Name(), ".yml"):
-				findings.Add(diag.Finding{Path: name, Line: 1, Col: 1, Severity: diag.Warning, Code: diag.FileExtension,
+				set.Findings.Add(diag.Finding{Path: name, Line: 1, Col: 1, Severity: diag.Warning, Code: diag.FileExtension,
 					Message: "files of a directory are read when they end in .yaml", Hint: "rename it to " + strings.TrimSuffix(e.Name(), ".yml") + ".yaml"})
 			}
 		}
-		if len(files) == before {
-			return nil, fmt.Errorf("%s holds no *.yaml file", path)
-		}
 	}
-	slices.Sort(files)
-	return slices.Compact(files), nil
+	// Of a file that is named and in a directory, too, the name counts.
+	slices.SortStableFunc(set.Files, func(a, b revision.File) int {
+		if c := strings.Compare(a.Path, b.Path); c != 0 || a.Named == b.Named {
+			return c
+		}
+		if a.Named {
+			return -1
+		}
+		return 1
+	})
+	set.Files = slices.CompactFunc(set.Files, func(a, b revision.File) bool { return a.Path == b.Path })
+	return nil
 }
 
 // processEnv is the environment, then the files given.
@@ -169,25 +232,27 @@ func (e processEnv) Lookup(name string) (string, bool) {
 	return e.files.Lookup(name)
 }
 
-func environment(files []string) (yamldoc.Env, error) {
+func environment(files []string, read func(path string, content []byte)) (yamldoc.Env, error) {
 	vars := yamldoc.MapEnv{}
 	for _, file := range files {
-		if err := readEnvFile(file, vars); err != nil {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			read(file, nil)
+			return nil, fmt.Errorf("--env-file: %w", err)
+		}
+		read(file, text)
+		if err := parseEnv(file, text, vars); err != nil {
 			return nil, err
 		}
 	}
 	return processEnv{vars}, nil
 }
 
-func readEnvFile(path string, into yamldoc.MapEnv) error {
-	f, err := os.Open(path)
-	if err != nil {
-		return fmt.Errorf("--env-file: %w", err)
-	}
-	defer f.Close() //nolint:errcheck // read only
-	lines := bufio.NewScanner(f)
-	for n := 1; lines.Scan(); n++ {
-		line := strings.TrimSpace(lines.Text())
+func parseEnv(path string, text []byte, into yamldoc.MapEnv) error {
+	n := 0
+	for line := range strings.Lines(string(text)) {
+		n++
+		line = strings.TrimSpace(line)
 		if line == "" || strings.HasPrefix(line, "#") {
 			continue
 		}
@@ -196,9 +261,6 @@ func readEnvFile(path string, into yamldoc.MapEnv) error {
 			return fmt.Errorf("%s:%d: write NAME=value", path, n)
 		}
 		into[strings.TrimSpace(name)] = unquoted(strings.TrimSpace(value))
-	}
-	if err := lines.Err(); err != nil {
-		return fmt.Errorf("--env-file: %w", err)
 	}
 	return nil
 }
