@@ -116,11 +116,6 @@ func (e *Engine) launch(ctx context.Context, p *pipeline) error {
 		return err
 	}
 	sources := p.sourceList()
-	for _, s := range sources {
-		if err := s.route(); err != nil {
-			return errors.Join(err, p.close(ctx))
-		}
-	}
 	p.read(len(sources))
 	for _, s := range sources {
 		s.start()
@@ -142,6 +137,15 @@ func (e *Engine) takeBack(h, old *Pipeline) {
 	case old != nil:
 		e.pipelines[h.Name()] = old
 	default:
+		delete(e.pipelines, h.Name())
+	}
+}
+
+// Forget takes a pipeline off the list; one that has not ended stays there.
+func (e *Engine) Forget(h *Pipeline) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.pipelines[h.Name()] == h && h.hasEnded() {
 		delete(e.pipelines, h.Name())
 	}
 }

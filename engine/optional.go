@@ -43,6 +43,15 @@ func newOptionalSink(sink *sinkRun, most int64, after <-chan struct{}) *optional
 	return o
 }
 
+// setMost bounds what may wait from now on.
+func (s *sinkRun) setMost(bytes int64) {
+	if o := s.optional; o != nil {
+		o.mu.Lock()
+		o.most = bytes
+		o.mu.Unlock()
+	}
+}
+
 // offer copies outs into the queue as far as they fit, and says of each whether it did.
 func (o *optionalSink) offer(outs []*flow.Outgoing, result func(out *flow.Outgoing, taken bool)) {
 	dropped := int64(0)

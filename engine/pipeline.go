@@ -52,8 +52,9 @@ type pipeline struct {
 	boundOnce                         sync.Once
 
 	retriers  sync.WaitGroup
-	reloading sync.Mutex    // held by the one who changes what runs
-	dry       chan struct{} // closed when nothing reads any more, and nothing will
+	leftovers sync.WaitGroup // what revisions that do not run any more have left
+	reloading sync.Mutex     // held by the one who changes what runs
+	dry       chan struct{}  // closed when nothing reads any more, and nothing will
 	ended     chan struct{}
 
 	mu       sync.Mutex
@@ -155,6 +156,7 @@ func (p *pipeline) live() {
 		s.endRouter()
 	}
 	p.graph.Load().endBackground()
+	p.leftovers.Wait()
 	late := time.AfterFunc(closeTimeout, p.giveUp)
 	err := p.close(context.Background())
 	late.Stop()

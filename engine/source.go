@@ -39,7 +39,7 @@ type sourceRun struct {
 	gate   chan struct{} // closed when batches may enter again; nil while they may
 }
 
-// openSource opens a source of a program. It does not read yet.
+// openSource opens a source of a program, with a router of its own. It does not read yet.
 func (p *pipeline) openSource(ctx context.Context, prog *pipelines.Program, index int) (*sourceRun, error) {
 	spec := &prog.Sources[index]
 	s := &sourceRun{
@@ -54,6 +54,9 @@ func (p *pipeline) openSource(ctx context.Context, prog *pipelines.Program, inde
 	s.reading, s.stopReading = context.WithCancel(p.reading)  //nolint:gosec // close ends it
 	s.draining, s.beginDrain = context.WithCancel(p.draining) //nolint:gosec // the same
 	s.hard, s.hardStop = context.WithCancel(p.hard)           //nolint:gosec // the same
+	if err := s.route(); err != nil {
+		return nil, errors.Join(err, s.close(ctx))
+	}
 	return s, nil
 }
 
@@ -271,7 +274,7 @@ func (s *sourceRun) release(r *run, keep bool) {
 	var ends [flow.DeadLettered + 1]int64
 	for i := range r.batch.Records {
 		end := max(r.ends[i], flow.Filtered)
-		if !keep || r.left[i] && !p.settlesLeft() {
+		if !keep || r.left[i] && !s.settlesLeft() {
 			end = flow.Open
 		}
 		r.batch.Records[i].Finish(end)
@@ -301,8 +304,10 @@ func (s *sourceRun) release(r *run, keep bool) {
 	s.leave()
 }
 
-func (p *pipeline) settlesLeft() bool {
-	return p.breaks(faultSettleLeft) || p.reading.Err() != nil && p.breaks(faultDropOnDrain)
+func (s *sourceRun) settlesLeft() bool {
+	p := s.p
+	return p.breaks(faultSettleLeft) || p.reading.Err() != nil && p.breaks(faultDropOnDrain) ||
+		p.reading.Err() == nil && s.reading.Err() != nil && p.breaks(faultDropOnReload)
 }
 
 // giveBack hands a batch to its source. A source that panics there cannot go on.

@@ -209,7 +209,7 @@ func (l *loader) buildSource(p *part) {
 	}
 	l.prog.Sources[p.index] = Source{
 		Name: p.name, Connector: p.connector, Traits: built.Traits, Format: f, Order: order,
-		Extra: built.Extra, Open: built.Open, Connect: built.Connect, Hash: l.hash(p.settings) + p.codec.hash() + p.schema.hash() + l.deliveryHash(), Check: p.schema.check(),
+		Extra: built.Extra, Open: built.Open, Connect: built.Connect, Opened: l.hash(p.settings) + l.deliveryHash(), Hash: l.hash(p.settings) + p.codec.hash() + p.schema.hash() + l.deliveryHash(), Check: p.schema.check(),
 	}
 }
 
@@ -257,7 +257,7 @@ func (l *loader) buildSink(p *part, f document.Format) {
 	p.transaction = built.Transaction
 	l.prog.Sinks[p.index] = Sink{
 		Name: p.name, Connector: p.connector, Traits: built.Traits, Optional: p.optional, Encode: l.encoder(p.codec),
-		Preparer: built.Preparer, Open: built.Open, Connect: built.Connect, Hash: l.hash(p.settings) + p.codec.hash() + l.deliveryHash(),
+		Preparer: built.Preparer, Open: built.Open, Connect: built.Connect, Opened: l.hash(p.settings) + l.deliveryHash(), Hash: l.hash(p.settings) + p.codec.hash() + l.deliveryHash(),
 	}
 }
 

@@ -89,8 +89,8 @@ type Source struct {
 	Open  func(ctx context.Context, host flow.Host) (flow.Source, error)
 	// Connect tries what Open needs, and changes nothing; may be nil.
 	Connect func(ctx context.Context, host flow.Host) error
-	// Hash covers the source's own configuration.
-	Hash string
+	// Hash covers the source's own configuration; Opened what of it Open depends on.
+	Hash, Opened string
 }
 
 // Node is one processor of a program.
@@ -129,7 +129,8 @@ type Sink struct {
 	OnError Policy
 	// Letters is set when the sink is named in a then: it also gets dead letters.
 	Letters bool
-	Hash    string
+	// Hash and Opened are as those of a Source.
+	Hash, Opened string
 }
 
 // Policy is an on_error with all defaults filled in.

@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/millstream/millstream/engine"
 	"github.com/millstream/millstream/flow"
+	"github.com/millstream/millstream/internal/failpoint"
 	"github.com/millstream/millstream/pipelines"
 )
 
@@ -60,77 +62,146 @@ func (f *Fleet) Running() []*pipelines.Program {
 
 // Apply makes the fleet run the wanted programs, which have different names, and no others. Calls are served one after another. Pipelines
 // are worked on side by side: one that fails touches no other, and what it ran before runs on. A pipeline that has failed is started
-// again, changed or not; one that came to its end is started again only when it changed. When ctx is done, what has not been started is
-// not, and drains end at once. The first call starts what is to run.
+// again, changed or not; one that is paused tries again what it waits for; one that came to its end is started again only when it
+// changed. Where one pipeline takes over what another lets go of (a port, a file, a queue), it waits for it. When ctx is done, what has not
+// been started is not, and drains end at once. The first call starts what is to run.
 func (f *Fleet) Apply(ctx context.Context, wanted []*pipelines.Program) Receipt {
 	f.applying.Lock()
 	defer f.applying.Unlock()
 	r := Receipt{Began: time.Now()}
-	next := map[string]*pipelines.Program{}
-	for _, p := range wanted {
-		next[p.Name] = p
-	}
 	old := map[string]*engine.Pipeline{}
 	for _, p := range f.engine.Pipelines() {
 		old[p.Name()] = p
 	}
+	next := map[string]*pipelines.Program{}
+	for _, p := range wanted {
+		next[p.Name] = p
+	}
 	plan := pipelines.Plan(f.Running(), wanted)
 	r.Steps = make([]Step, len(plan))
-	var steps sync.WaitGroup
+	tasks := make([]task, len(plan))
 	for i, planned := range plan {
 		s := &r.Steps[i]
 		s.Pipeline, s.Action, s.Reasons = planned.Pipeline, planned.Action, planned.Reasons
-		steps.Go(func() { f.step(ctx, s, old[s.Pipeline], next[s.Pipeline]) })
+		tasks[i] = newTask(s, old[s.Pipeline], next[s.Pipeline])
+	}
+	failpoint.Hit(failpoint.ReloadPlan)
+	inTurn(tasks)
+	var steps sync.WaitGroup
+	for i := range tasks {
+		steps.Go(func() { f.do(ctx, &tasks[i]) })
 	}
 	steps.Wait()
 	r.Duration = time.Since(r.Began)
 	return r
 }
 
-// step does what is planned for one pipeline.
-func (f *Fleet) step(ctx context.Context, s *Step, old *engine.Pipeline, next *pipelines.Program) {
+// do does what is planned for one pipeline, once those before it have done theirs.
+func (f *Fleet) do(ctx context.Context, t *task) {
+	defer close(t.done)
+	for _, first := range t.after {
+		<-first.done
+	}
 	began := time.Now()
-	defer func() { s.Duration = time.Since(began) }()
-	switch s.Action {
+	defer func() { t.step.Duration = time.Since(began) }()
+	switch t.step.Action {
 	case pipelines.Keep:
-		s.Outcome, s.Revision = Kept, old.Revision()
+		f.keep(ctx, t)
 	case pipelines.Stop:
-		f.stop(ctx, s, old)
+		f.stop(ctx, t)
+	case pipelines.Start:
+		f.start(ctx, t)
 	default:
-		if old != nil {
-			f.stop(ctx, s, old)
-		}
-		f.start(ctx, s, next)
+		f.change(ctx, t)
 	}
 }
 
-func (f *Fleet) stop(ctx context.Context, s *Step, old *engine.Pipeline) {
+// keep leaves a pipeline alone, unless it needs a push.
+func (f *Fleet) keep(ctx context.Context, t *task) {
+	s := t.step
+	switch t.old.State() {
+	case engine.Failed:
+		s.Action, s.Reasons = pipelines.Start, []string{"it had failed"}
+		f.start(ctx, t)
+		return
+	case engine.Paused:
+		s.Reasons = []string{"it was paused: it tries again"}
+		t.old.Resume()
+	default:
+	}
+	s.Outcome, s.Revision = Kept, t.old.Revision()
+}
+
+// stop ends a pipeline. It is gone also when something was in flight at the deadline, which stays at its source.
+func (f *Fleet) stop(ctx context.Context, t *task) {
 	ctx, cancel := context.WithTimeout(ctx, f.opts.DrainTimeout)
 	defer cancel()
-	s.done(old.Stop(ctx), old.Program())
+	s := t.step
+	before := t.old.Balance()
+	err := t.old.Stop(ctx)
+	s.Drained = max(0, before.InFlight-(t.old.Balance().Returned-before.Returned))
+	f.engine.Forget(t.old)
+	s.done(err, t.old.Program())
+	if errors.Is(err, engine.ErrDeadline) && !slices.Contains(f.engine.Pipelines(), t.old) {
+		s.Outcome = Done
+	}
+}
+
+// change lets a pipeline run another program.
+func (f *Fleet) change(ctx context.Context, t *task) {
+	s := t.step
+	select {
+	case <-t.old.Done():
+		f.start(ctx, t)
+		return
+	default:
+	}
+	if t.old.State() == engine.Paused && s.Action == pipelines.Swap {
+		s.Action, s.Reasons = pipelines.Replace, append(s.Reasons, "it was paused: what waits is read again")
+	}
+	did, err := t.old.Reload(ctx, t.next, engine.ReloadOptions{OpenTimeout: f.opts.StartTimeout, DrainTimeout: f.opts.DrainTimeout})
+	if errors.Is(err, engine.ErrEnded) {
+		stop, cancel := context.WithTimeout(ctx, f.opts.DrainTimeout)
+		defer cancel()
+		_ = t.old.Stop(stop) // what it ended with is its own matter; what was in flight is read again
+		f.start(ctx, t)
+		return
+	}
+	s.KeptSources, s.KeptSinks, s.Drained, s.Pause = did.KeptSources, did.KeptSinks, did.Drained, did.Pause
+	s.done(err, t.next)
+	switch {
+	case err != nil && did.RolledBack:
+		s.Outcome = RolledBack
+	case err == nil && did.Trouble != nil:
+		s.Error = t.next.Mask(t.before.Mask(did.Trouble.Error()))
+	}
+	if t.old.State() != engine.Failed {
+		s.Revision = t.old.Revision()
+	}
 }
 
 // start starts a pipeline. What passes, such as a broker that is down, is tried again until the time for starting is over.
-func (f *Fleet) start(ctx context.Context, s *Step, next *pipelines.Program) {
+func (f *Fleet) start(ctx context.Context, t *task) {
 	ctx, cancel := context.WithTimeout(ctx, f.opts.StartTimeout)
 	defer cancel()
+	s := t.step
 	for pause := firstPause; ; pause = min(2*pause, longestPause) {
-		p, err := f.engine.Start(ctx, next)
+		p, err := f.engine.Start(ctx, t.next)
 		var e *flow.Error
 		if err == nil {
 			s.Revision = p.Revision()
 		}
 		if err == nil || !errors.As(err, &e) || e.Class != flow.Transient || ctx.Err() != nil {
-			s.done(err, next)
+			s.done(err, t.next)
 			return
 		}
 		if pause == firstPause {
-			f.opts.Logger.Warn("pipeline cannot start yet; it is tried again", "pipeline", next.Name, "error", next.Mask(err.Error()))
+			f.opts.Logger.Warn("pipeline cannot start yet; it is tried again", "pipeline", t.next.Name, "error", t.next.Mask(err.Error()))
 		}
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():
-			s.done(err, next)
+			s.done(err, t.next)
 			return
 		}
 	}
@@ -138,7 +209,7 @@ func (f *Fleet) start(ctx context.Context, s *Step, next *pipelines.Program) {
 
 // How long a start that failed waits before it is tried again.
 const (
-	firstPause   = 200 * time.Millisecond
+	firstPause   = 250 * time.Millisecond
 	longestPause = 2 * time.Second
 )
 

@@ -13,7 +13,21 @@ const (
 	InDrain      = "in_drain"      // the pipeline has begun to drain
 )
 
-// Places lists all of them.
+// The places of a reload, in their order. The first is passed once per reload, the others once per pipeline that changes.
+const (
+	ReloadPlan     = "reload_plan"     // it is decided what happens to each pipeline
+	ReloadOpened   = "reload_opened"   // what is new in a pipeline is open, the old revision runs
+	ReloadGated    = "reload_gated"    // the old revision takes nothing in any more where that is needed
+	ReloadSwitched = "reload_switched" // the new revision runs
+	ReloadClosed   = "reload_closed"   // what only the old revision had is closed
+)
+
+// Places lists those that every batch passes, and the drain.
 func Places() []string {
 	return []string{AfterFetch, BeforeSend, AfterSend, AfterConfirm, BeforeAck, InDrain}
+}
+
+// Reloads lists those that a reload passes.
+func Reloads() []string {
+	return []string{ReloadPlan, ReloadOpened, ReloadGated, ReloadSwitched, ReloadClosed}
 }
