@@ -70,6 +70,29 @@ func fetchAll(t *testing.T, brokers, topic string, n int) []*kgo.Record {
 	return all
 }
 
+// fetchCommitted reads the committed records of a topic: n of them, and what comes within a second after that.
+func fetchCommitted(t *testing.T, brokers, topic string, n int) []*kgo.Record {
+	t.Helper()
+	client := plainClient(t, brokers, kgo.ConsumeTopics(topic), kgo.ConsumeStartOffset(kgo.NewOffset().AtStart()),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()))
+	var all []*kgo.Record
+	for wait := patience; ; {
+		if len(all) >= n {
+			wait = time.Second
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), wait)
+		fs := client.PollFetches(ctx)
+		cancel()
+		if fs.NumRecords() == 0 {
+			if len(all) < n {
+				t.Fatalf("%d of %d records: %v", len(all), n, fs.Err())
+			}
+			return all
+		}
+		all = append(all, fs.Records()...)
+	}
+}
+
 func numbered(topic string, from, to int) []*kgo.Record {
 	var all []*kgo.Record
 	for i := from; i < to; i++ {
