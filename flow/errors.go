@@ -66,6 +66,8 @@ const (
 	CodeStateLocked  Code = "state_locked"
 	CodeStateCorrupt Code = "state_corrupt"
 	CodeAbandoned    Code = "abandoned" // the source took the record back before it was sent
+	// CodeDeliveries: the source has delivered the message more often than it may.
+	CodeDeliveries Code = "deliveries"
 )
 
 // Codes lists the codes in the order in which they are documented.
@@ -73,6 +75,7 @@ func Codes() []Code {
 	return []Code{
 		CodeDecode, CodeEncode, CodeSchema, CodeExpression, CodeFailed, CodeTooLarge, CodeUnroutable, CodeRefused, CodeExpired, CodeThrottled,
 		CodeUnavailable, CodeAuth, CodeMissing, CodePanic, CodeProcessing, CodeInvalidName, CodeStateLocked, CodeStateCorrupt, CodeAbandoned,
+		CodeDeliveries,
 	}
 }
 

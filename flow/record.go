@@ -64,6 +64,9 @@ type Properties struct {
 	HasPriority bool
 	// Durable: delivery mode 2, QoS 1 and above.
 	Durable bool
+	// Native is what the source's connector wants to say about the record in `source` (see Env.Extra); nobody else looks at it. It holds
+	// no memory of the batch.
+	Native any
 }
 
 // End says how a branch of a record ended. A record counts once, by the worst of its ends; the order of the constants is that order.

@@ -29,12 +29,21 @@ const (
 
 func newAcks(to acknowledger) *acks { return &acks{to: to, first: 1} }
 
+// outcome is what becomes of a delivery.
+type outcome uint8
+
+const (
+	requeue     outcome = iota // it goes back to the queue
+	acknowledge                // it is done
+	reject                     // it goes to the queue's dead-letter exchange, or is gone where there is none
+)
+
 // settle takes the results of deliveries with rising tags.
-func (a *acks) settle(n int, result func(i int) (tag uint64, done bool)) {
+func (a *acks) settle(n int, result func(i int) (tag uint64, is outcome)) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for i := range n {
-		tag, done := result(i)
+		tag, is := result(i)
 		if tag < a.first {
 			continue
 		}
@@ -42,11 +51,11 @@ func (a *acks) settle(n int, result func(i int) (tag uint64, done bool)) {
 		for uint64(len(a.marks)) <= at {
 			a.marks = append(a.marks, pending)
 		}
-		if done {
+		if is == acknowledge {
 			a.marks[at] = settled
 			continue
 		}
-		_ = a.to.Nack(tag, false, true)
+		_ = a.to.Nack(tag, false, is == requeue)
 		a.marks[at] = answered
 	}
 	a.advance()

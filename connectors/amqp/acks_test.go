@@ -39,68 +39,77 @@ func (w *wire) Ack(tag uint64, multiple bool) error {
 }
 
 func (w *wire) Nack(tag uint64, multiple, requeue bool) error {
-	if !w.open[tag] || multiple || !requeue {
+	if !w.open[tag] || multiple {
 		w.t.Errorf("nack of %d, known %v, multiple %v, requeue %v", tag, w.open[tag], multiple, requeue)
 	}
 	delete(w.open, tag)
-	w.said = append(w.said, fmt.Sprintf("nack %d", tag))
+	w.said = append(w.said, fmt.Sprintf("%s %d", map[bool]string{true: "nack", false: "reject"}[requeue], tag))
 	return nil
 }
 
 func TestDeliveriesAreAnsweredByPrefixAndBehindHolesLater(t *testing.T) {
 	tests := []struct {
 		name string
-		do   func(a *acks, settle func(done bool, tags ...uint64))
+		do   func(a *acks, settle func(is outcome, tags ...uint64))
 		want string
 	}{
 		{
 			name: "a prefix is one frame",
-			do:   func(_ *acks, settle func(bool, ...uint64)) { settle(true, 1, 2, 3) },
+			do:   func(_ *acks, settle func(outcome, ...uint64)) { settle(acknowledge, 1, 2, 3) },
 			want: "ack 3 multiple",
 		},
 		{
 			name: "batches that come back out of order are one frame",
-			do: func(_ *acks, settle func(bool, ...uint64)) {
-				settle(true, 3, 4)
-				settle(true, 1, 2)
+			do: func(_ *acks, settle func(outcome, ...uint64)) {
+				settle(acknowledge, 3, 4)
+				settle(acknowledge, 1, 2)
 			},
 			want: "ack 4 multiple",
 		},
 		{
 			name: "behind a hole the second flush answers one by one",
-			do: func(a *acks, settle func(bool, ...uint64)) {
-				settle(true, 2, 3)
+			do: func(a *acks, settle func(outcome, ...uint64)) {
+				settle(acknowledge, 2, 3)
 				a.flush(false)
-				settle(true, 4)
+				settle(acknowledge, 4)
 				a.flush(false)
-				settle(true, 1)
+				settle(acknowledge, 1)
 			},
 			want: "ack 2; ack 3; ack 4 multiple",
 		},
 		{
 			name: "the last flush answers all",
-			do: func(a *acks, settle func(bool, ...uint64)) {
-				settle(true, 2, 4)
+			do: func(a *acks, settle func(outcome, ...uint64)) {
+				settle(acknowledge, 2, 4)
 				a.flush(true)
 			},
 			want: "ack 2; ack 4",
 		},
 		{
 			name: "unsettled ones go back at once and do not hold the prefix up",
-			do: func(_ *acks, settle func(bool, ...uint64)) {
-				settle(true, 1)
-				settle(false, 2)
-				settle(true, 3)
-				settle(false, 4)
+			do: func(_ *acks, settle func(outcome, ...uint64)) {
+				settle(acknowledge, 1)
+				settle(requeue, 2)
+				settle(acknowledge, 3)
+				settle(requeue, 4)
 			},
 			want: "ack 1 multiple; nack 2; ack 3 multiple; nack 4",
 		},
 		{
+			name: "rejected ones do not go back and do not hold the prefix up",
+			do: func(_ *acks, settle func(outcome, ...uint64)) {
+				settle(acknowledge, 1)
+				settle(reject, 2)
+				settle(acknowledge, 3)
+			},
+			want: "ack 1 multiple; reject 2; ack 3 multiple",
+		},
+		{
 			name: "a prefix that ends with an answered tag names the last open one",
-			do: func(_ *acks, settle func(bool, ...uint64)) {
-				settle(true, 2)
-				settle(false, 3)
-				settle(true, 1)
+			do: func(_ *acks, settle func(outcome, ...uint64)) {
+				settle(acknowledge, 2)
+				settle(requeue, 3)
+				settle(acknowledge, 1)
 			},
 			want: "nack 3; ack 2 multiple",
 		},
@@ -109,11 +118,11 @@ func TestDeliveriesAreAnsweredByPrefixAndBehindHolesLater(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			w := newWire(t, 9)
 			a := newAcks(w)
-			test.do(a, func(done bool, tags ...uint64) {
+			test.do(a, func(is outcome, tags ...uint64) {
 				for _, tag := range tags {
-					w.settled[tag] = done
+					w.settled[tag] = is == acknowledge
 				}
-				a.settle(len(tags), func(i int) (uint64, bool) { return tags[i], done })
+				a.settle(len(tags), func(i int) (uint64, outcome) { return tags[i], is })
 			})
 			if got := strings.Join(w.said, "; "); got != test.want {
 				t.Errorf("answered %q, want %q", got, test.want)

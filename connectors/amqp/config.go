@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path"
 	"strings"
+	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
@@ -23,6 +24,9 @@ type Broker struct {
 	URLs []config.Secret `yaml:"urls"`
 	// TLS says which certificates to use with amqps.
 	TLS *transport.TLS `yaml:"tls"`
+	// Auth is plain, with the user and password of the URL, or external: the broker takes the user from the client's certificate (SASL
+	// EXTERNAL), which tls.cert and tls.key give.
+	Auth string `yaml:"auth" default:"plain" oneof:"plain external"`
 }
 
 // Source is the configuration of a source.
@@ -37,16 +41,13 @@ type Source struct {
 	Prefetch int `yaml:"prefetch"`
 	// Declare creates the queue if it is missing. Left out: the queue must exist.
 	Declare *Declare `yaml:"declare"`
-}
-
-// Declare is the queue as it is created. A queue that exists with other settings is an error.
-type Declare struct {
-	// Type is classic or quorum.
-	Type string `yaml:"type" default:"classic" oneof:"classic quorum"`
-	// Durable queues survive a restart of the broker; a quorum queue must be durable.
-	Durable bool `yaml:"durable" default:"true"`
-	// Arguments are further x-… arguments: text, numbers and bools.
-	Arguments map[string]any `yaml:"arguments"`
+	// MaxDeliveries fails a message that a quorum queue has delivered more often than that, with the class poison and the code deliveries,
+	// so that on_error can send it where the dead letters go: a message that kills the process each time would come back for ever. 0 is no
+	// limit. Classic queues do not count deliveries.
+	MaxDeliveries int `yaml:"max_deliveries"`
+	// OnDrop is what the broker is told of a message that on_error drops: ack removes it, reject hands it to the queue's dead-letter
+	// exchange, where it has one, with the broker's own x-death. What is left unsettled always goes back to the queue.
+	OnDrop string `yaml:"on_drop" default:"ack" oneof:"ack reject"`
 }
 
 // Sink is the configuration of a sink.
@@ -60,6 +61,12 @@ type Sink struct {
 	Allow []string `yaml:"allow"`
 	// Mandatory makes a message that no queue takes an error of code unroutable. false: the broker drops it.
 	Mandatory bool `yaml:"mandatory" default:"true"`
+	// Declare creates the exchange if it is missing; its name is then without {{ }}. Left out: the exchange must exist.
+	Declare *DeclareExchange `yaml:"declare"`
+	// Properties override what the message brings along.
+	Properties *Properties `yaml:"properties"`
+	// ConfirmTimeout is how long the broker may take to confirm a message; the connection is then given up, and what it had is sent again.
+	ConfirmTimeout time.Duration `yaml:"confirm_timeout" default:"30s"`
 }
 
 // check adds what is wrong with the connection's options.
@@ -77,14 +84,18 @@ func (c *Broker) check(b *config.Builder) {
 	if v := option(b, "urls"); v != nil && v.Kind() == yamldoc.KindSequence && len(v.Items()) == 0 {
 		transport.Finding(b, "urls", "urls is empty", "write urls: [amqp://host:5672/]")
 	}
+	if c.external() && (c.TLS == nil || c.TLS.Cert == "") {
+		transport.Finding(b, "auth", "auth: external needs a certificate to log in with", "write tls: {cert: file, key: file}")
+	}
 	for _, u := range c.urls() {
 		at := "url"
 		if c.URL.IsZero() {
 			at = "urls"
 		}
 		parsed, err := amqp.ParseURI(u.Reveal())
-		if err != nil {
-			transport.Finding(b, at, "the URL cannot be read", "write amqp://user:password@host:5672/vhost")
+		if err != nil || unescaped(u.Reveal()) {
+			transport.Finding(b, at, "the URL cannot be read",
+				"write amqp://user:password@host:5672/vhost; in user, password and vhost write %40 for @, %2F for /, %23 for #, %25 for %, %3A for :")
 			continue
 		}
 		if inClear(u.Reveal(), &parsed) {
@@ -93,8 +104,14 @@ func (c *Broker) check(b *config.Builder) {
 		if c.TLS != nil && parsed.Scheme != "amqps" {
 			transport.Finding(b, "tls", "tls is given but the URL is amqp://", "write amqps:// in the URL")
 		}
+		if c.external() && parsed.Scheme != "amqps" {
+			transport.Finding(b, at, "auth: external needs TLS, because the broker takes the user from the client's certificate", "write amqps://")
+		}
 	}
 }
+
+// unescaped tells whether a URL has a character that ends a part of it where somebody meant a part of a password.
+func unescaped(url string) bool { return strings.Count(url, "@") > 1 || strings.Contains(url, "#") }
 
 // inClear tells whether a URL carries a password of its own over the network without TLS.
 func inClear(url string, parsed *amqp.URI) bool {
@@ -120,6 +137,9 @@ func emptyText(b *config.Builder, name string) bool {
 	return v != nil && v.Kind() == yamldoc.KindScalar && v.Scalar().Text == ""
 }
 
+// external tells whether the user comes from the client's certificate.
+func (c *Broker) external() bool { return c.Auth == "external" }
+
 func (c *Broker) urls() []config.Secret {
 	var all []config.Secret
 	for _, u := range append([]config.Secret{c.URL}, c.URLs...) {
@@ -144,15 +164,14 @@ func (c *Source) BuildSource(b *config.Builder) config.Source {
 	if len(c.Queue) > maxShort {
 		transport.FindingWithCode(b, diag.BadName, "queue", fmt.Sprintf("the queue's name has %d bytes, the most is %d", len(c.Queue), maxShort), "")
 	}
-	if d := c.Declare; d != nil {
-		if d.Type == amqp.QueueTypeQuorum && !d.Durable {
-			transport.Finding(b, "declare", "a quorum queue is always durable", "leave durable out")
-		}
-		if _, err := d.table(); err != nil {
-			transport.Finding(b, "declare", err.Error(), "arguments are text, whole numbers and bools")
-		}
+	if c.MaxDeliveries < 0 {
+		transport.Finding(b, "max_deliveries", "max_deliveries must be 0 or more", "leave it out for no limit")
 	}
-	return config.Source{Traits: traits(), Open: c.open(c.dialer(b))}
+	if c.Declare != nil {
+		c.Declare.check(b)
+	}
+	d := c.dialer(b)
+	return config.Source{Traits: traits(), Open: c.open(d), Connect: c.connect(d), Extra: extra}
 }
 
 // maxPrefetch is what basic.qos can say (AMQP 0-9-1 section 1.8.3.1: a short).
@@ -162,22 +181,6 @@ const maxPrefetch = 65535
 const maxShort = 255
 
 func traits() flow.Traits { return flow.Traits{Keyed: true, Headers: true} }
-
-// table is the queue's arguments.
-func (d *Declare) table() (amqp.Table, error) {
-	t := amqp.Table{amqp.QueueTypeArg: d.Type}
-	for name, v := range d.Arguments {
-		switch v := v.(type) {
-		case string, bool, int64, float64:
-			t[name] = v
-		case int:
-			t[name] = int64(v)
-		default:
-			return nil, fmt.Errorf("the argument %s is neither text nor a number nor a bool", name)
-		}
-	}
-	return t, nil
-}
 
 // BuildSink implements config.SinkConfig.
 func (c *Sink) BuildSink(b *config.Builder) config.Sink {
@@ -190,7 +193,18 @@ func (c *Sink) BuildSink(b *config.Builder) config.Sink {
 		transport.FindingWithCode(b, diag.MissingKey, "", "neither exchange nor routing_key says where messages go",
 			"write exchange: name, or routing_key: the name of a queue")
 	}
-	return config.Sink{Traits: traits(), Preparer: p, Open: c.open(c.dialer(b), p)}
+	if c.Declare != nil {
+		checkArguments(b, c.Declare.Arguments)
+		if p.exchange.template != nil && !p.exchange.isConstant || p.fixedExchange() == "" && !c.Exchange.Text.Undefined {
+			transport.Finding(b, "declare", "only an exchange with a fixed name can be declared", "write exchange: name without {{ }}, or leave declare out")
+		}
+	}
+	if c.ConfirmTimeout < minConfirmTimeout {
+		transport.Finding(b, "confirm_timeout", fmt.Sprintf("confirm_timeout must be %s at least", minConfirmTimeout), "leave it out for 30s")
+	}
+	p.overrides = c.Properties.compile(b)
+	d := c.dialer(b)
+	return config.Sink{Traits: traits(), Preparer: p, Open: c.open(d, p), Connect: c.connect(d, p)}
 }
 
 // name compiles the exchange or the routing key and checks what can be checked without a message.

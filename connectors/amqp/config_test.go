@@ -37,6 +37,13 @@ func TestSinkOptionsAreChecked(t *testing.T) {
 		{text: "{url: 'http://h/secret', exchange: x}", want: []string{"bad-value: the URL cannot be read"}},
 		{text: "{url: amqp://h/, exchange: x, tls: {}}", want: []string{"bad-value: tls is given but the URL is amqp://"}},
 		{text: "{url: amqps://h/, exchange: x, tls: {key: k}}", want: []string{"bad-value: tls has a key but no cert"}},
+		{text: "{url: amqp://h/, exchange: x, declare: {type: topic}, properties: {type: 'a.{{ body.t }}', priority: 7, expiration: 30s}}"},
+		{text: "{url: amqp://h/, exchange: x, properties: {priority: 256}}", want: []string{"bad-value: priority must be a number from 0 to 255"}},
+		{text: "{url: amqp://h/, exchange: x, properties: {expiration: soon}}",
+			want: []string{"bad-value: expiration must be milliseconds or a duration such as 30s"}},
+		{text: "{url: amqp://h/, routing_key: q, declare: {}}", want: []string{"bad-value: only an exchange with a fixed name can be declared"}},
+		{text: "{url: amqp://h/, exchange: x, confirm_timeout: 1ms}", want: []string{"bad-value: confirm_timeout must be 1s at least"}},
+		{text: "{url: 'amqp://u:p@ss#word@h/', exchange: x}", want: []string{"bad-value: the URL cannot be read"}},
 		{text: "{url: amqp://h/, exchange: x, routing_key: " + strings.Repeat("r", 256) + "}",
 			want: []string{"bad-name: routing_key has 256 bytes, the most is 255"}},
 	}
@@ -62,8 +69,17 @@ func TestSourceOptionsAreChecked(t *testing.T) {
 		{text: "{url: amqp://h/, queue: ''}", want: []string{"bad-value: queue is empty"}},
 		{text: "{url: amqp://h/, queue: q, prefetch: 70000}", want: []string{"bad-value: prefetch must be from 0 to 65535"}},
 		{text: "{url: amqp://h/, queue: q, declare: {type: quorum, durable: false}}", want: []string{"bad-value: a quorum queue is always durable"}},
-		{text: "{url: amqp://h/, queue: q, declare: {arguments: {a: [1]}}}",
-			want: []string{"bad-value: the argument a is neither text nor a number nor a bool"}},
+		{text: "{url: amqp://h/, queue: q, declare: {arguments: {a: [1, {b: c}]}, bindings: [{exchange: x, routing_key: 'a.#', arguments: {x-match: all}}]}}"},
+		{text: "{url: amqp://h/, queue: q, declare: {arguments: {x-queue-type: quorum}}}",
+			want: []string{"bad-value: the type of a queue is no argument here"}},
+		{text: "{url: amqp://h/, queue: q, declare: {bindings: [{exchange: ''}]}}",
+			want: []string{"bad-value: a queue cannot be bound to the default exchange, which knows every queue by its name"}},
+		{text: "{url: amqp://h/, queue: q, on_drop: reject, max_deliveries: 5}"},
+		{text: "{url: amqp://h/, queue: q, max_deliveries: -1}", want: []string{"bad-value: max_deliveries must be 0 or more"}},
+		{text: "{url: amqps://h/, queue: q, auth: external, tls: {cert: c, key: k}}"},
+		{text: "{url: amqp://h/, queue: q, auth: external}", want: []string{
+			"bad-value: auth: external needs TLS, because the broker takes the user from the client's certificate",
+			"bad-value: auth: external needs a certificate to log in with"}},
 	}
 	for _, test := range tests {
 		t.Run(test.text, func(t *testing.T) {

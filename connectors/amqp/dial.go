@@ -24,18 +24,22 @@ const (
 
 // dialer opens connections to the first node that takes one.
 type dialer struct {
-	urls []config.Secret
-	tls  *transport.TLS
-	dir  string
+	urls     []config.Secret
+	tls      *transport.TLS
+	dir      string
+	external bool
 }
 
 func (c *Broker) dialer(b *config.Builder) dialer {
-	return dialer{urls: c.urls(), tls: c.TLS, dir: b.Dir}
+	return dialer{urls: c.urls(), tls: c.TLS, dir: b.Dir, external: c.external()}
 }
 
 // users are the names that the URLs log in with.
 func (c *Broker) users() []string {
 	var all []string
+	if c.external() {
+		return nil // the certificate names it
+	}
 	for _, u := range c.urls() {
 		if parsed, err := amqp.ParseURI(u.Reveal()); err == nil {
 			all = append(all, parsed.Username)
@@ -86,8 +90,12 @@ func (d *dialer) dialOne(ctx context.Context, url, name string, settings *tls.Co
 	}
 	properties := amqp.NewConnectionProperties()
 	properties.SetClientConnectionName(name)
+	var login []amqp.Authentication // nil: with the user and password of the URL
+	if d.external {
+		login = []amqp.Authentication{&amqp.ExternalAuth{}}
+	}
 	conn, err := amqp.DialConfig(url, amqp.Config{
-		Heartbeat: heartbeat, TLSClientConfig: c, Properties: properties, Locale: "en_US",
+		SASL: login, Heartbeat: heartbeat, TLSClientConfig: c, Properties: properties, Locale: "en_US",
 		Dial: func(network, address string) (net.Conn, error) {
 			nd := net.Dialer{Timeout: transport.DialTimeout}
 			conn, err := nd.DialContext(ctx, network, address)
@@ -113,6 +121,8 @@ func dialError(err error, address, vhost string) error {
 		return flow.Errorf(flow.ConfigError, flow.CodeAuth, "TLS with %s failed: %w", address, err)
 	case errors.As(err, &network):
 		return flow.Errorf(flow.Transient, flow.CodeUnavailable, "no broker answers at %s: %w", address, err)
+	case errors.Is(err, amqp.ErrSASL):
+		return flow.Errorf(flow.ConfigError, flow.CodeAuth, "%s does not take this way of logging in (auth); RabbitMQ takes external with the plugin rabbitmq_auth_mechanism_ssl", address)
 	case errors.Is(err, amqp.ErrCredentials):
 		return flow.Errorf(flow.ConfigError, flow.CodeAuth, "%s refuses the user or the password", address)
 	case errors.As(err, &said) && (said.Code == amqp.AccessRefused || said.Code == amqp.NotAllowed):
@@ -144,9 +154,12 @@ func channelError(err error) *flow.Error {
 	return flow.Errorf(class, code, "the broker says: %d %s", said.Code, said.Reason)
 }
 
-// backoff waits longer from attempt to attempt, 100 ms to 10 s with jitter. It reports false when the wait was cut short.
+// longestPause between attempts keeps the work of a lost broker small, and is short enough to be back soon after it.
+const longestPause = 3 * time.Second
+
+// backoff waits longer from attempt to attempt, 100 ms to longestPause with jitter. It reports false when the wait was cut short.
 func backoff(attempt int, done <-chan struct{}) bool {
-	d := min(100*time.Millisecond<<min(attempt, 10), 10*time.Second)
+	d := min(100*time.Millisecond<<min(attempt, 10), longestPause)
 	d = d/2 + rand.N(d/2) //nolint:gosec // jitter needs no secrecy
 	select {
 	case <-time.After(d):

@@ -23,39 +23,39 @@ type link struct {
 	window *window
 	log    interface{ Warn(msg string, args ...any) }
 
-	returns chan amqp.Return // unbuffered: a return is taken before any later confirm is
-	lost    chan *amqp.Error
-	blocked chan amqp.Blocking
-	added   chan struct{} // one slot: the window is not empty any more
-	closed  chan struct{} // closed when the link has ended
-	isBlock atomic.Bool
-	moved   time.Time // the last confirmation, or the end of a block; the goroutine in run has it
-	once    sync.Once
+	returns  chan amqp.Return // unbuffered: a return is taken before any later confirm is
+	lost     chan *amqp.Error
+	blocked  chan amqp.Blocking
+	added    chan struct{} // one slot: the window is not empty any more
+	closed   chan struct{} // closed when the link has ended
+	isBlock  atomic.Bool
+	patience time.Duration // for a confirmation
+	moved    time.Time     // the last confirmation, or the end of a block; the goroutine in run has it
+	once     sync.Once
 }
 
-// connect opens a link. exchange, when given, must exist.
+// connect opens a link. exchange, when given, must exist or is declared.
 func (s *sink) connect(ctx context.Context, exchange string) (*link, error) {
-	conn, err := s.dialer.dial(ctx, fmt.Sprintf("millstream %s %s %s", s.host.Instance(), s.host.Pipeline(), s.host.Name()))
+	conn, err := s.dialer.dial(ctx, connectionName(s.host))
 	if err != nil {
 		return nil, err
 	}
 	l := &link{
 		conn: conn, window: newWindow(), log: s.host.Logger(), returns: make(chan amqp.Return), lost: make(chan *amqp.Error, 2),
-		blocked: make(chan amqp.Blocking, 8), added: make(chan struct{}, 1), closed: make(chan struct{}),
+		blocked: make(chan amqp.Blocking, 8), patience: s.confirmTimeout, added: make(chan struct{}, 1), closed: make(chan struct{}),
 	}
-	if err := l.openChannel(exchange); err != nil {
+	if err := s.declare.exchange(conn, exchange); err != nil {
+		_ = conn.CloseDeadline(time.Now().Add(closeTimeout))
+		return nil, err
+	}
+	if err := l.openChannel(); err != nil {
 		_ = conn.CloseDeadline(time.Now().Add(closeTimeout))
 		return nil, err
 	}
 	return l, nil
 }
 
-func (l *link) openChannel(exchange string) error {
-	if exchange != "" {
-		if err := checkExchange(l.conn, exchange); err != nil {
-			return err
-		}
-	}
+func (l *link) openChannel() error {
 	ch, err := l.conn.Channel()
 	if err != nil {
 		return channelError(err)
@@ -68,19 +68,6 @@ func (l *link) openChannel(exchange string) error {
 	ch.NotifyClose(l.lost)
 	l.conn.NotifyBlocked(l.blocked)
 	return nil
-}
-
-// checkExchange asks on a channel of its own, which the broker closes when the exchange is missing.
-func checkExchange(conn *amqp.Connection, exchange string) error {
-	ch, err := conn.Channel()
-	if err != nil {
-		return channelError(err)
-	}
-	if err := ch.ExchangeDeclarePassive(exchange, "", true, false, false, false, nil); err != nil {
-		e := channelError(err)
-		return flow.Errorf(e.Class, e.Code, "exchange %q: %w", exchange, e)
-	}
-	return ch.Close()
 }
 
 // publish writes one message. It waits while the window is full or the broker has blocked the connection: the back-pressure.
@@ -198,8 +185,8 @@ func (l *link) step(tick <-chan time.Time) (cause error) {
 			return errClosed
 		}
 	case <-tick:
-		if oldest != nil && !l.isBlock.Load() && time.Since(oldest.at) > confirmTimeout && time.Since(l.moved) > confirmTimeout {
-			return fmt.Errorf("the broker has not confirmed a message within %s", confirmTimeout)
+		if oldest != nil && !l.isBlock.Load() && time.Since(oldest.at) > l.patience && time.Since(l.moved) > l.patience {
+			return fmt.Errorf("the broker has not confirmed a message within %s", l.patience)
 		}
 	case <-l.closed:
 		return errClosed

@@ -23,6 +23,21 @@ func fillRecord(r *flow.Record, d *amqp.Delivery, queue string) {
 	}
 }
 
+// address is where a message was published to.
+type address struct{ exchange, routingKey string }
+
+// extra are the entries of `source` in expressions: exchange and routing_key, where the message was published to.
+func extra(r *flow.Record) map[string]any {
+	if r.Props == nil {
+		return nil
+	}
+	a, ok := r.Props.Native.(*address)
+	if !ok {
+		return nil
+	}
+	return map[string]any{"exchange": a.exchange, "routing_key": a.routingKey}
+}
+
 // attemptOf counts deliveries from 1. A quorum queue counts those before; a classic queue only says that there were some.
 func attemptOf(d *amqp.Delivery) int32 {
 	switch n := plain(d.Headers[countHeader]).(type) {
@@ -51,6 +66,7 @@ func propertiesOf(d *amqp.Delivery) *flow.Properties {
 	p := &flow.Properties{
 		ContentType: d.ContentType, ContentEncoding: d.ContentEncoding, MessageID: d.MessageId, Type: d.Type, AppID: d.AppId,
 		UserID: d.UserId, ReplyTo: d.ReplyTo, Priority: d.Priority, HasPriority: d.Priority > 0, Durable: d.DeliveryMode == amqp.Persistent,
+		Native: &address{d.Exchange, d.RoutingKey},
 	}
 	if d.CorrelationId != "" {
 		p.CorrelationID = textOf(d.CorrelationId)
@@ -70,6 +86,7 @@ type preparer struct {
 	allow                []string
 	mandatory            bool
 	users                []string
+	overrides            []property
 	name                 string // of the sink
 }
 
@@ -147,6 +164,9 @@ func (p *preparer) Prepare(m *flow.Message, o *flow.Outgoing) (err error) {
 	}
 	if left > 0 {
 		msg.Expiration = strconv.FormatInt((left + time.Millisecond - 1).Milliseconds(), 10)
+	}
+	if err := p.override(m, msg); err != nil {
+		return err
 	}
 	if err := checkShort(msg); err != nil {
 		return err

@@ -3,7 +3,6 @@ package amqp
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strconv"
 	"sync"
 	"time"
@@ -30,6 +29,8 @@ type session struct {
 	// buffer holds up to the prefetch window: the library hands deliveries over one at a time, so without it each batch would be one.
 	buffer chan amqp.Delivery
 	lost   chan *amqp.Error
+	// cancelled says that the broker has ended a consumer: its queue is gone, or moved to another node.
+	cancelled chan string
 
 	consuming sync.Once
 	stopped   chan struct{}
@@ -44,7 +45,7 @@ type session struct {
 
 // connect opens a connection and makes sure that the queue is there.
 func (s *source) connect(ctx context.Context) (*session, error) {
-	conn, err := s.dialer.dial(ctx, fmt.Sprintf("millstream %s %s %s", s.host.Instance(), s.host.Pipeline(), s.host.Name()))
+	conn, err := s.dialer.dial(ctx, connectionName(s.host))
 	if err != nil {
 		return nil, err
 	}
@@ -61,30 +62,16 @@ func (s *source) prepareChannel(conn *amqp.Connection) (*session, error) {
 	if err != nil {
 		return nil, channelError(err)
 	}
-	if err := s.declare(ch); err != nil {
-		e := channelError(err)
-		return nil, flow.Errorf(e.Class, e.Code, "queue %q: %w", s.cfg.Queue, e)
+	if err := s.cfg.queue(ch); err != nil {
+		return nil, err
 	}
 	se := &session{
 		conn: conn, ch: ch, lane: flow.NewLane(s.cfg.Queue), acks: newAcks(ch), stopped: make(chan struct{}),
-		lost: make(chan *amqp.Error, 2),
+		lost: make(chan *amqp.Error, 2), cancelled: make(chan string, 1),
 	}
 	ch.NotifyClose(se.lost)
+	ch.NotifyCancel(se.cancelled)
 	return se, nil
-}
-
-func (s *source) declare(ch *amqp.Channel) error {
-	d := s.cfg.Declare
-	if d == nil {
-		_, err := ch.QueueDeclarePassive(s.cfg.Queue, true, false, false, false, nil)
-		return err
-	}
-	args, err := d.table()
-	if err != nil {
-		return err
-	}
-	_, err = ch.QueueDeclare(s.cfg.Queue, d.Durable, false, false, false, args)
-	return err
 }
 
 // consume begins to read, once.
@@ -107,7 +94,7 @@ func (se *session) consume(queue string, sizing *sizing) (err error) {
 		se.ended.Go(se.flushNowAndThen)
 	})
 	if err != nil {
-		return channelError(err)
+		return named(err, "consume queue %q", queue)
 	}
 	return nil
 }
@@ -194,7 +181,7 @@ func (se *session) stop() { se.stopping.Do(func() { close(se.stopped) }) }
 
 // giveBack requeues a batch that was not taken.
 func (se *session) giveBack(f *flight) {
-	se.acks.settle(len(f.batch.Records), func(i int) (uint64, bool) { return f.batch.Records[i].Tag, false })
+	se.acks.settle(len(f.batch.Records), func(i int) (uint64, outcome) { return f.batch.Records[i].Tag, requeue })
 }
 
 // reason is why the session ended.
@@ -206,7 +193,14 @@ func (se *session) reason() error {
 		}
 	default:
 	}
-	return errors.New("the broker cancelled the consumer, or the connection broke")
+	select {
+	case _, ok := <-se.cancelled:
+		if ok {
+			return flow.Errorf(flow.ConfigError, flow.CodeMissing, "the broker cancelled the consumer: the queue was deleted, or its node is gone")
+		}
+	default:
+	}
+	return flow.Errorf(flow.Transient, flow.CodeUnavailable, "the connection broke")
 }
 
 // close ends the session and the goroutines that belong to it.

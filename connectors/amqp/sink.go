@@ -14,8 +14,8 @@ import (
 )
 
 const (
-	// confirmTimeout bounds how long a message may be unconfirmed on a connection that is not blocked.
-	confirmTimeout = 30 * time.Second
+	// minConfirmTimeout is the least confirm_timeout: a broker that syncs to disk takes a moment.
+	minConfirmTimeout = time.Second
 	// reconnectPatience is how long Send waits for a connection before its messages fail as unavailable.
 	reconnectPatience = 30 * time.Second
 )
@@ -24,6 +24,10 @@ const (
 type sink struct {
 	host   flow.Host
 	dialer dialer
+
+	declare        *DeclareExchange
+	exchange       string        // that must exist, or is declared
+	confirmTimeout time.Duration // on a connection that is not blocked
 
 	// publishing is a lock with a way out: one Send publishes at a time, which keeps each lane's order.
 	publishing chan struct{}
@@ -42,14 +46,11 @@ func (c *Sink) open(d dialer, p *preparer) func(context.Context, flow.Host) (flo
 	return func(ctx context.Context, host flow.Host) (flow.Sink, error) {
 		s := &sink{
 			host: host, dialer: d, publishing: make(chan struct{}, 1), change: make(chan struct{}), closing: make(chan struct{}),
+			declare: c.Declare, exchange: p.fixedExchange(), confirmTimeout: c.ConfirmTimeout,
 		}
 		ctx, cancel := context.WithTimeout(ctx, openTimeout)
 		defer cancel()
-		exchange := ""
-		if p.exchange.template != nil && p.exchange.isConstant {
-			exchange = p.exchange.constant
-		}
-		first, err := s.connect(ctx, exchange)
+		first, err := s.connect(ctx, s.exchange)
 		if err != nil {
 			return nil, err
 		}
@@ -95,7 +96,7 @@ func (s *sink) reopen() *link {
 	}()
 	for attempt := 0; backoff(attempt, s.closing); attempt++ {
 		trying, done := context.WithTimeout(ctx, openTimeout)
-		l, err := s.connect(trying, "")
+		l, err := s.connect(trying, s.declared())
 		done()
 		switch {
 		case err == nil && ctx.Err() != nil:
@@ -108,6 +109,15 @@ func (s *sink) reopen() *link {
 		}
 	}
 	return nil
+}
+
+// declared is the exchange that a new connection declares again: the broker may have lost it. One that is not declared is not looked for:
+// its messages say so when it is missing.
+func (s *sink) declared() string {
+	if s.declare == nil {
+		return ""
+	}
+	return s.exchange
 }
 
 func (s *sink) set(l *link, cause error) {

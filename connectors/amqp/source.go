@@ -52,7 +52,7 @@ func (c *Source) open(d dialer) func(context.Context, flow.Host) (flow.Source, e
 
 // Run implements flow.Source.
 func (s *source) Run(ctx context.Context, in flow.Intake) error {
-	for attempt := 0; ; {
+	for attempt, first := 0, true; ; first = false {
 		session, err := s.session(ctx)
 		if err == nil {
 			began := time.Now()
@@ -65,6 +65,10 @@ func (s *source) Run(ctx context.Context, in flow.Intake) error {
 				return nil
 			}
 			s.drop(session)
+			// What is refused at once will be refused again; later it may be a matter of the broker's own reconstruction.
+			if e := flow.AsError(err, flow.Transient, flow.CodeUnavailable); first && e.Code == flow.CodeAuth {
+				return err
+			}
 			if time.Since(began) > time.Minute {
 				attempt = 0
 			}
@@ -156,7 +160,11 @@ func (s *source) gather(se *session, d amqp.Delivery) *flight {
 	bytes := int64(0)
 	for {
 		f.batch.Records = append(f.batch.Records, flow.Record{})
-		fillRecord(&f.batch.Records[len(f.batch.Records)-1], &d, s.cfg.Queue)
+		r := &f.batch.Records[len(f.batch.Records)-1]
+		fillRecord(r, &d, s.cfg.Queue)
+		if most := s.cfg.MaxDeliveries; most > 0 && int(r.Attempt) > most {
+			r.Failure = flow.Errorf(flow.Poison, flow.CodeDeliveries, "the queue delivers the message for the %d. time, and max_deliveries is %d", r.Attempt, most)
+		}
 		bytes += int64(len(d.Body)) + 64
 		if len(f.batch.Records) == s.batchRecords || bytes >= s.batchBytes {
 			return f
@@ -179,9 +187,23 @@ func (s *source) Settle(b *flow.Batch) {
 	if !ok {
 		return
 	}
-	f.session.acks.settle(len(b.Records), func(i int) (uint64, bool) { return b.Records[i].Tag, b.Records[i].Settled() })
+	f.session.acks.settle(len(b.Records), func(i int) (uint64, outcome) { return b.Records[i].Tag, s.outcome(&b.Records[i]) })
 	s.release(f)
 }
+
+// outcome is what the broker is told of a record.
+func (s *source) outcome(r *flow.Record) outcome {
+	switch {
+	case !r.Settled():
+		return requeue
+	case r.End() == flow.Dropped && s.cfg.OnDrop == rejectDropped:
+		return reject
+	}
+	return acknowledge
+}
+
+// rejectDropped is the word of on_drop for messages that go to the queue's dead-letter exchange.
+const rejectDropped = "reject"
 
 func (s *source) release(f *flight) {
 	clear(f.batch.Records)

@@ -30,7 +30,7 @@ rabbitmq_start() (
   free_ports rabbitmq "$rabbitmq_port" "$rabbitmq_tls_port" "$rabbitmq_http_port" "$rabbitmq_dist_port"
   mkdir -p "$dir/mnesia" "$dir/home" "$root/epmd"
   rabbitmq_config >"$dir/rabbitmq.conf"
-  echo '[rabbitmq_management].' >"$dir/enabled_plugins"
+  echo '[rabbitmq_management,rabbitmq_auth_mechanism_ssl].' >"$dir/enabled_plugins"
   # A huge limit, as containers have, makes Erlang allocate for minutes.
   ulimit -n 65536 2>/dev/null || true
   export ERL_CRASH_DUMP=$dir/erl_crash.dump
@@ -54,6 +54,15 @@ rabbitmq_start() (
 # The port mapper belongs to this instance alone and ends with it.
 rabbitmq_stopped() { end epmd TERM; }
 
+# An alarm blocks whoever publishes until the limit is up again.
+rabbitmq_alarm() { rabbitmq_ctl set_vm_memory_high_watermark absolute 1; }
+rabbitmq_calm() { rabbitmq_ctl set_vm_memory_high_watermark absolute 512MB; }
+
+rabbitmq_ctl() {
+  HOME=$root/rabbitmq/home ERL_EPMD_PORT=$rabbitmq_epmd_port RABBITMQ_CONF_ENV_FILE=/dev/null \
+    /usr/lib/rabbitmq/bin/rabbitmqctl -n test@localhost "$@" >/dev/null
+}
+
 rabbitmq_config() {
   cat <<CONF
 listeners.tcp.1 = 127.0.0.1:$rabbitmq_port
@@ -63,6 +72,10 @@ ssl_options.certfile = $tls/server.pem
 ssl_options.keyfile = $tls/server.key
 ssl_options.verify = verify_peer
 ssl_options.fail_if_no_peer_cert = false
+ssl_cert_login_from = common_name
+auth_mechanisms.1 = PLAIN
+auth_mechanisms.2 = AMQPLAIN
+auth_mechanisms.3 = EXTERNAL
 management.tcp.ip = 127.0.0.1
 management.tcp.port = $rabbitmq_http_port
 default_user = test
