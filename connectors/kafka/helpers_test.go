@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -388,4 +389,12 @@ func (s *seen) until(t *testing.T, enough func() bool) {
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
+}
+
+// selectionOf reads the option topics, and gives the findings as one text.
+func selectionOf(t *testing.T, topics string) (s *selection, findings string) {
+	t.Helper()
+	cfg := &Source{}
+	_, all := connectortest.Build(t, "{brokers: ['h:1'], group: g, topics: "+topics+"}", cfg, func(b *config.Builder) { s = selectTopics(b, cfg.Topics) })
+	return s, strings.Join(all, "\n")
 }
