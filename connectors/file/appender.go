@@ -9,56 +9,65 @@ import (
 	"os"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/millstream/millstream/flow"
 )
 
 // appender appends lines to one file. All sinks of an engine that write to the file share one, so that nobody cuts what another one is
-// writing.
+// writing; the lock on the file keeps other processes out.
 type appender struct {
-	at   location
+	at   place
 	name flow.Class // of an error about the name
+	now  func() time.Time
 
 	mu      sync.Mutex
-	file    *os.File
+	file    handle
 	regular bool
 	// intact: the file is known to end with a whole line.
 	intact bool
+	last   time.Time // of the last write
 	buf    []byte
+}
+
+// manner is how a sink wants its lines written.
+type manner struct {
+	sync   string
+	rotate rotation
+	log    *slog.Logger
 }
 
 // maxKept is the largest buffer that is kept for the next batch.
 const maxKept = 4 << 20
 
-// append writes outs and sets their errors. every syncs after each line, otherwise sync says whether to sync once.
-func (a *appender) append(outs []*flow.Outgoing, sync string, log *slog.Logger) {
+// append writes outs and sets their errors. The order stays: nothing overtakes what has failed.
+func (a *appender) append(outs []*flow.Outgoing, how manner) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if sync != syncEvery {
-		a.appendRun(outs, sync, log)
-		return
-	}
-	for i := range outs {
-		if a.appendRun(outs[i:i+1], sync, log); outs[i].Err != nil {
-			fail(outs[i:], outs[i].Err) // the order stays: nothing overtakes what has failed
+	for len(outs) > 0 {
+		size, err := a.ready(how, len(outs[0].Body)+1)
+		if err != nil {
+			fail(outs, err)
 			return
 		}
+		n := 1
+		if how.sync != syncEvery {
+			n = how.rotate.fitting(outs, size)
+		}
+		a.write(outs[:n], size, how.sync)
+		if err := outs[n-1].Err; err != nil {
+			fail(outs[n:], err)
+			return
+		}
+		outs = outs[n:]
 	}
 }
 
-func (a *appender) appendRun(outs []*flow.Outgoing, sync string, log *slog.Logger) {
-	if err := a.ready(sync, log); err != nil {
-		fail(outs, err)
-		return
-	}
+// write appends lines to a file of that size.
+func (a *appender) write(outs []*flow.Outgoing, size int64, sync string) {
 	a.buf = a.buf[:0]
 	for _, o := range outs {
 		a.buf = append(append(a.buf, o.Body...), '\n')
-	}
-	start, err := a.size()
-	if err != nil {
-		fail(outs, writeError(err))
-		return
 	}
 	n, err := a.file.Write(a.buf)
 	if cap(a.buf) > maxKept {
@@ -69,15 +78,16 @@ func (a *appender) appendRun(outs []*flow.Outgoing, sync string, log *slog.Logge
 		var end int
 		written, end = wholeLines(outs, n)
 		fail(outs[len(written):], writeError(err))
-		a.cutTo(start + int64(end))
+		a.cutTo(size + int64(end))
 	}
 	if err := a.sync(sync); err != nil {
 		// What was written may or may not be on the disk. It is taken back, so that it is there once when it comes again.
 		fail(outs, writeError(err))
-		a.cutTo(start)
+		a.cutTo(size)
 		a.close()
 		return
 	}
+	a.last = a.now()
 	for _, o := range written {
 		o.Err = nil
 	}
@@ -127,28 +137,36 @@ func (a *appender) sync(mode string) error {
 }
 
 // ready opens the file when it is not open, or is not the one that has the name any more (it was removed, or moved away by a log
-// rotation), and sees to it that it ends with a whole line.
-func (a *appender) ready(sync string, log *slog.Logger) error {
-	if a.file != nil && a.regular && !a.current() {
+// rotation), sees to it that it ends with a whole line, puts it aside when that is due before a line of so many bytes, and gives its size.
+func (a *appender) ready(how manner, line int) (size int64, err error) {
+	if a.file != nil && a.regular && !a.at.named(a.file) {
 		a.close()
 	}
-	if a.file == nil {
-		if err := a.open(sync); err != nil {
-			return err
+	for {
+		if a.file == nil {
+			if err := a.open(how.sync); err != nil {
+				return 0, err
+			}
+		}
+		if !a.regular {
+			return 0, nil
+		}
+		if err := a.mend(how.log); err != nil {
+			return 0, writeError(err)
+		}
+		if size, err = a.size(); err != nil {
+			return 0, writeError(err)
+		}
+		if !how.rotate.due(size, a.last, a.now(), line) {
+			return size, nil
+		}
+		if err := a.putAside(how.sync, how.log); err != nil {
+			return 0, err
 		}
 	}
-	if a.intact || !a.regular {
-		return nil
-	}
-	if err := a.cutTorn(log); err != nil {
-		return writeError(err)
-	}
-	a.intact = true
-	return nil
 }
 
-// probe opens the file, so that a pipeline whose file cannot be written does not start. It does not change it: another process may
-// still be writing.
+// probe opens the file, so that a pipeline whose file cannot be written does not start. It does not change it.
 func (a *appender) probe(sync string) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -156,15 +174,6 @@ func (a *appender) probe(sync string) error {
 		return nil
 	}
 	return a.open(sync)
-}
-
-func (a *appender) current() bool {
-	mine, err := a.file.Stat()
-	if err != nil {
-		return false
-	}
-	named, err := os.Stat(a.at.path())
-	return err == nil && os.SameFile(mine, named)
 }
 
 func (a *appender) open(sync string) error {
@@ -185,7 +194,7 @@ func (a *appender) open(sync string) error {
 		_ = f.Close()
 		return openError(err, a.name)
 	}
-	a.file, a.regular, a.intact = f, info.Mode().IsRegular(), created || unread
+	a.file, a.regular, a.intact, a.last = f, info.Mode().IsRegular(), created || unread, info.ModTime()
 	if created && sync != syncNone {
 		if err := a.at.syncDirs(); err != nil {
 			a.close()
@@ -195,18 +204,27 @@ func (a *appender) open(sync string) error {
 	return nil
 }
 
-// cutTorn removes what stands behind the last line end: a line that a crash has cut short, and that nobody has been told is safe.
-func (a *appender) cutTorn(log *slog.Logger) error {
+// mend removes what stands behind the last line end: a line that a crash has cut short, and that nobody has been told is safe.
+func (a *appender) mend(log *slog.Logger) error {
+	if a.intact {
+		return nil
+	}
 	size, err := a.size()
 	if err != nil {
 		return err
 	}
 	end, err := lastLineEnd(a.file, size)
-	if err != nil || end == size {
+	if err != nil {
 		return err
 	}
-	log.Warn("cut an unfinished last line off a file", "path", a.at.path(), "bytes", size-end)
-	return a.file.Truncate(end)
+	if end < size {
+		log.Warn("cut an unfinished last line off a file", "path", a.at.path(), "bytes", size-end)
+		if err := a.file.Truncate(end); err != nil {
+			return err
+		}
+	}
+	a.intact = true
+	return nil
 }
 
 // lastLineEnd is the position behind the last line end of a file.

@@ -12,7 +12,10 @@ import (
 // openError classifies why a file cannot be opened. What lies in the name itself has the class given: a name from the file concerns
 // every message, a rendered one its own message alone.
 func openError(err error, name flow.Class) error {
+	var known *flow.Error
 	switch {
+	case errors.As(err, &known):
+		return err
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
 		return flow.Errorf(flow.ConfigError, flow.CodeAuth, "%w", err)
 	case errors.Is(err, fs.ErrNotExist):

@@ -24,14 +24,26 @@ func address(path string) string {
 	if strings.ContainsAny(path, "*?[") {
 		return ""
 	}
-	whole, err := filepath.Abs(path)
+	whole, err := resolve(path)
 	if err != nil {
 		return ""
 	}
-	if target, err := filepath.EvalSymlinks(whole); err == nil {
-		whole = target
-	}
 	return "file:" + whole
+}
+
+// resolve gives a path the one name that all paths of the file have in common, as far as the file, or its directory, is there.
+func resolve(path string) (string, error) {
+	whole, err := filepath.Abs(path)
+	if err != nil {
+		return "", err
+	}
+	if target, err := filepath.EvalSymlinks(whole); err == nil {
+		return target, nil
+	}
+	if dir, err := filepath.EvalSymlinks(filepath.Dir(whole)); err == nil {
+		return filepath.Join(dir, filepath.Base(whole)), nil
+	}
+	return whole, nil
 }
 
 // The framings.

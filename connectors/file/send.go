@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"github.com/millstream/millstream/flow"
 )
@@ -17,10 +19,14 @@ type options struct {
 	literal  int
 	whole    bool
 	sync     string
+	rotate   rotation
+	// openFiles is how many files the sink keeps open: the one that was not written for longest is closed for a new one. maxFiles is how
+	// many different ones messages may lead to within forgetAfter.
+	openFiles, maxFiles int
 }
 
-// maxOpen is how many files one sink keeps open. The one that was not written for longest is closed for a new one.
-const maxOpen = 128
+// forgetAfter is how long a file counts that is not written any more.
+const forgetAfter = 24 * time.Hour
 
 type sink struct {
 	options
@@ -28,6 +34,7 @@ type sink struct {
 
 	mu     sync.Mutex
 	open   map[string]*openFile
+	known  map[string]time.Time // the files that messages have led to, and when last
 	clock  int64
 	writer wholeWriter
 }
@@ -41,7 +48,7 @@ type openFile struct {
 }
 
 func open(ctx context.Context, o options, host flow.Host) (flow.Sink, error) {
-	s := &sink{options: o, host: host, open: map[string]*openFile{}}
+	s := &sink{options: o, host: host, open: map[string]*openFile{}, known: map[string]time.Time{}}
 	s.writer.hidden = "." + host.Pipeline() + "." + host.Name() + "." + filepath.Base(host.Instance()) + ".tmp"
 	if o.constant == "" {
 		return s, nil
@@ -105,7 +112,7 @@ func (s *sink) send(ctx context.Context, path string, outs []*flow.Outgoing) {
 		fail(outs, err)
 		return
 	}
-	f.append(outs, s.sync, s.host.Logger())
+	f.append(outs, manner{sync: s.sync, rotate: s.rotate, log: s.host.Logger()})
 	s.giveBack(f)
 }
 
@@ -113,6 +120,9 @@ func (s *sink) send(ctx context.Context, path string, outs []*flow.Outgoing) {
 func (s *sink) take(path string) (*openFile, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if err := s.admit(path); err != nil {
+		return nil, err
+	}
 	f, ok := s.open[path]
 	if !ok {
 		var err error
@@ -126,6 +136,22 @@ func (s *sink) take(path string) (*openFile, error) {
 	f.users++
 	s.closeOldest()
 	return f, nil
+}
+
+// admit bounds how many files messages can make.
+func (s *sink) admit(path string) error {
+	if s.constant != "" {
+		return nil
+	}
+	now := time.Now()
+	if _, ok := s.known[path]; !ok && len(s.known) >= s.maxFiles {
+		maps.DeleteFunc(s.known, func(_ string, last time.Time) bool { return now.Sub(last) > forgetAfter })
+		if len(s.known) >= s.maxFiles {
+			return flow.Errorf(flow.Permanent, flow.CodeRefused, "the messages of a day lead to more than %d files, which is max_files", s.maxFiles)
+		}
+	}
+	s.known[path] = now
+	return nil
 }
 
 func (s *sink) giveBack(f *openFile) {
@@ -144,11 +170,11 @@ func (s *sink) share(path string) (*openFile, error) {
 		}
 		name = flow.Permanent
 	}
-	whole, err := filepath.Abs(at.path())
+	whole, err := resolve(at.path())
 	if err != nil {
 		return nil, flow.Errorf(flow.ConfigError, flow.CodeInvalidName, "find the working directory: %w", err)
 	}
-	shared, release, err := s.host.Share("file\x00"+whole, func() (io.Closer, error) { return &appender{at: at, name: name}, nil })
+	shared, release, err := s.host.Share("file\x00"+whole, func() (io.Closer, error) { return &appender{at: at, name: name, now: time.Now}, nil })
 	if err != nil {
 		return nil, err
 	}
@@ -161,7 +187,7 @@ func (s *sink) share(path string) (*openFile, error) {
 
 // closeOldest closes the file that was used longest ago while there are too many.
 func (s *sink) closeOldest() {
-	for len(s.open) > maxOpen {
+	for len(s.open) > s.openFiles {
 		oldest := ""
 		for path, f := range s.open {
 			if f.users == 0 && (oldest == "" || f.last < s.open[oldest].last) {

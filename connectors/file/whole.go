@@ -25,7 +25,7 @@ type wholeWriter struct {
 func (w *wholeWriter) write(at location, body []byte, sync string) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if err := os.MkdirAll(at.base, 0o777); err != nil { //nolint:gosec // as wide as the process's umask
+	if err := os.MkdirAll(at.base, dirMode); err != nil {
 		return openError(err, flow.ConfigError)
 	}
 	root, err := os.OpenRoot(at.base)
@@ -34,7 +34,7 @@ func (w *wholeWriter) write(at location, body []byte, sync string) error {
 	}
 	defer func() { _ = root.Close() }()
 	dir := filepath.Dir(at.rel)
-	if err := root.MkdirAll(dir, 0o777); err != nil {
+	if err := root.MkdirAll(dir, dirMode); err != nil {
 		return openError(err, flow.Permanent)
 	}
 	if same, err := isThere(root, at, body); same || err != nil {
@@ -59,6 +59,9 @@ func (w *wholeWriter) write(at location, body []byte, sync string) error {
 }
 
 func isThere(root *os.Root, at location, body []byte) (same bool, err error) {
+	if err := at.refuse(root); err != nil { // opening a pipe would wait
+		return false, openError(err, flow.Permanent)
+	}
 	f, err := root.Open(at.rel)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
@@ -78,7 +81,7 @@ func isThere(root *os.Root, at location, body []byte) (same bool, err error) {
 }
 
 func writeHidden(root *os.Root, name string, body []byte, sync string) error {
-	f, err := root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o666)
+	f, err := root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, fileMode)
 	if err != nil {
 		return openError(err, flow.Permanent)
 	}
