@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -184,8 +185,9 @@ func TestWhatCannotBeSentIsPermanent(t *testing.T) {
 }
 
 func TestACertificateThatIsNotTrustedIsAMistakeInTheConfiguration(t *testing.T) {
-	s := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
-	s.Config.ErrorLog = nil
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	s.StartTLS()
 	t.Cleanup(s.Close)
 	trusted := x509.NewCertPool()
 	trusted.AddCert(s.Certificate())
@@ -215,6 +217,7 @@ func TestACertificateThatIsNotTrustedIsAMistakeInTheConfiguration(t *testing.T) 
 
 func TestTLS11IsRefused(t *testing.T) {
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	s.Config.ErrorLog = log.New(io.Discard, "", 0)
 	s.TLS = &tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11} //nolint:gosec // what is to be refused
 	s.StartTLS()
 	t.Cleanup(s.Close)

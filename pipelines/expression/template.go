@@ -143,8 +143,8 @@ func (t *Template) Prefix() string {
 	return t.parts[0].text
 }
 
-// Render appends the text for m to dst. Errors are those of Program.Eval.
-func (t *Template) Render(m *flow.Message, dst []byte) ([]byte, error) {
+// RenderEach is Render with a say in how the text that an expression gives is written: write appends it to dst, which holds all before it.
+func (t *Template) RenderEach(m *flow.Message, dst []byte, write func(dst, text []byte) []byte) ([]byte, error) {
 	for i := range t.parts {
 		p := &t.parts[i]
 		if p.program == nil {
@@ -155,9 +155,51 @@ func (t *Template) Render(m *flow.Message, dst []byte) ([]byte, error) {
 		if err != nil {
 			return dst, err
 		}
-		dst = appendText(dst, v)
+		dst = write(dst, appendText(nil, v))
 	}
 	return dst, nil
+}
+
+// Render appends the text for m to dst. Errors are those of Program.Eval.
+func (t *Template) Render(m *flow.Message, dst []byte) ([]byte, error) {
+	for i := range t.parts {
+		var err error
+		if dst, err = t.parts[i].render(m, dst); err != nil {
+			return dst, err
+		}
+	}
+	return dst, nil
+}
+
+// RenderQuoted is Render for a text with a syntax of its own: quote gives the form in which what an expression gave may stand behind what
+// was rendered so far.
+func (t *Template) RenderQuoted(m *flow.Message, quote func(before []byte, text string) (string, error)) ([]byte, error) {
+	var dst []byte
+	for i := range t.parts {
+		text, err := t.parts[i].render(m, nil)
+		if err != nil {
+			return nil, err
+		}
+		quoted := string(text)
+		if t.parts[i].program != nil {
+			if quoted, err = quote(dst, quoted); err != nil {
+				return nil, err
+			}
+		}
+		dst = append(dst, quoted...)
+	}
+	return dst, nil
+}
+
+func (p *templatePart) render(m *flow.Message, dst []byte) ([]byte, error) {
+	if p.program == nil {
+		return append(dst, p.text...), nil
+	}
+	v, err := p.program.Eval(m)
+	if err != nil {
+		return dst, err
+	}
+	return appendText(dst, v), nil
 }
 
 // appendText writes a value that WantText let pass: strings as they are, everything else as in JSON but without quotes.
