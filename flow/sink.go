@@ -98,6 +98,14 @@ func (o *Outgoing) Props() *Properties {
 // SetContent says what the payload is, where the sink's encoding made it. The engine calls it after Fill.
 func (o *Outgoing) SetContent(c *Content) { o.content = c }
 
+// Lane is the lane of the record that the message came from; nil where it has outlived its batch.
+func (o *Outgoing) Lane() *Lane {
+	if o.batch == nil {
+		return nil
+	}
+	return o.batch.Lane
+}
+
 // Time is the message's event time.
 func (o *Outgoing) Time() time.Time {
 	if o.message != nil && o.message.timeSet {

@@ -162,6 +162,7 @@ func (l *loader) builder(v *yamldoc.Value, name string, f document.Format, body 
 		Findings: &diag.List{}, Value: v, Name: name, Pipeline: l.prog.Name, ExactlyOnce: l.prog.ExactlyOnce, Dir: filepath.Dir(l.path), FileRead: l.opts.read,
 		Scope: expression.Scope{Paths: l.prog.Paths, Vars: l.vars, Format: f, Body: body},
 	}
+	b.Order = l.file.Order
 	if t := l.tables; t != nil {
 		b.Scope.Lookup, b.Scope.Tables, b.Scope.TableRead = t.lookup, t.names, t.noteRead
 	}

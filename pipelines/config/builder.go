@@ -19,6 +19,8 @@ type Builder struct {
 	Pipeline string
 	// ExactlyOnce tells that the file asks for delivery: exactly_once.
 	ExactlyOnce bool
+	// Order is what the file says under order: by_key, source, none; empty where it says nothing.
+	Order string
 	// Scope is what expressions may see here.
 	Scope expression.Scope
 	// Dir is the directory of the pipeline file: paths of tables, schemas and TLS files are relative to it.
