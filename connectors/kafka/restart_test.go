@@ -6,21 +6,22 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"strconv"
 	"testing"
 
 	"github.com/millstream/millstream/connectors/connectortest"
 	"github.com/millstream/millstream/flow"
 )
 
-// ownBroker starts a broker for this test alone, which it may kill.
-func ownBroker(t *testing.T) (address string, brokers func(args ...string)) {
+// ownBroker starts a broker for this test alone, which it may kill. Its ports are those of the shared one and the offset.
+func ownBroker(t *testing.T, instance string, offset int) (address string, brokers func(args ...string)) {
 	t.Helper()
 	realBrokers(t)
 	brokers = func(args ...string) {
 		t.Helper()
-		args = append(args, "kafka", "--instance", "kafka-restart")
+		args = append(args, "kafka", "--instance", instance)
 		if args[0] == "start" {
-			args = append(args, "--port-offset", "4300")
+			args = append(args, "--port-offset", strconv.Itoa(offset))
 		}
 		for try := 1; ; try++ {
 			cmd := exec.Command("../../scripts/brokers", args...)
@@ -38,11 +39,11 @@ func ownBroker(t *testing.T) (address string, brokers func(args ...string)) {
 	}
 	brokers("start")
 	t.Cleanup(func() { brokers("purge") })
-	return "127.0.0.1:25392", brokers
+	return fmt.Sprintf("127.0.0.1:%d", 21092+offset), brokers
 }
 
 func TestNothingIsLostWhenTheBrokerIsKilled(t *testing.T) {
-	address, brokers := ownBroker(t)
+	address, brokers := ownBroker(t, "kafka-restart", 4300)
 	topic := freshTopic(t, address, 3)
 	host := connectortest.NewHost(t)
 	seen := &seen{counts: map[string]int{}, by: map[string]int{}}
