@@ -32,7 +32,7 @@ type Broker struct {
 // Source is the configuration of a source.
 type Source struct {
 	Broker `yaml:",inline"`
-	// Queue is the queue to consume.
+	// Queue is the queue to consume. Expressions see source.exchange and source.routing_key, which the message was published with.
 	Queue string `yaml:"queue" required:"true"`
 	// Prefetch is how many deliveries may be unacknowledged. Left out, it goes by the size of the messages, so that these fit into
 	// limits.in_flight_bytes, and is twice the largest batch at most; a consumer is then replaced by another one of the same

@@ -14,14 +14,20 @@ import (
 
 // Properties are basic properties of AMQP 0-9-1 (section 4.2.6.1), each a template. One that renders as an empty text is left out.
 type Properties struct {
-	ContentType     config.Template `yaml:"content_type"`
+	// ContentType is the media type of the payload.
+	ContentType config.Template `yaml:"content_type"`
+	// ContentEncoding is how the payload is packed, such as gzip.
 	ContentEncoding config.Template `yaml:"content_encoding"`
-	MessageID       config.Template `yaml:"message_id"`
-	CorrelationID   config.Template `yaml:"correlation_id"`
+	// MessageID is an id that consumers can tell copies by.
+	MessageID config.Template `yaml:"message_id"`
+	// CorrelationID says which request this answers.
+	CorrelationID config.Template `yaml:"correlation_id"`
 	// ReplyTo is the name of a queue.
 	ReplyTo config.Template `yaml:"reply_to"`
-	Type    config.Template `yaml:"type"`
-	AppID   config.Template `yaml:"app_id"`
+	// Type is what kind of message this is.
+	Type config.Template `yaml:"type"`
+	// AppID names the application that publishes.
+	AppID config.Template `yaml:"app_id"`
 	// Priority is a number from 0 to 255; queues without x-max-priority ignore it.
 	Priority config.Template `yaml:"priority"`
 	// Expiration is how long a queue keeps the message, in milliseconds or as a duration such as 30s.
