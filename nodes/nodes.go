@@ -2,7 +2,10 @@
 package nodes
 
 import (
+	"github.com/millstream/millstream/nodes/call"
 	"github.com/millstream/millstream/nodes/cloudevent"
+	"github.com/millstream/millstream/nodes/decode"
+	"github.com/millstream/millstream/nodes/encode"
 	"github.com/millstream/millstream/nodes/filter"
 	"github.com/millstream/millstream/nodes/log"
 	"github.com/millstream/millstream/nodes/route"
@@ -21,9 +24,12 @@ func Types() []config.NodeType {
 		transform.Type(),
 		route.Type(),
 		split.Type(),
+		decode.Type(),
+		encode.Type(),
 		schema.Type(),
 		sample.Type(),
 		throttle.Type(),
+		call.Type(),
 		cloudevent.Type(),
 		log.Type(),
 	}

@@ -20,7 +20,7 @@ func TestEveryVerbHasItsNameAsAnOption(t *testing.T) {
 			t.Errorf("%s takes the keys %v", n.Name, keys)
 		}
 	}
-	if diff := cmp.Diff([]string{"filter", "transform", "route", "split", "schema", "sample", "throttle", "cloudevent", "log"}, names); diff != "" {
+	if diff := cmp.Diff([]string{"filter", "transform", "route", "split", "decode", "encode", "schema", "sample", "throttle", "call", "cloudevent", "log"}, names); diff != "" {
 		t.Error(diff)
 	}
 }

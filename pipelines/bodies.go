@@ -2,14 +2,18 @@ package pipelines
 
 import (
 	"github.com/millstream/millstream/flow/document"
+	"github.com/millstream/millstream/pipelines/config"
 	"github.com/millstream/millstream/pipelines/expression"
 )
 
 // bodyBefore is what is known of the bodies that a part gets: what all that it reads agree on. A source makes known what its schema tells.
 func (l *loader) bodyBefore(p *part, formats []document.Format) *expression.Shape {
 	if p.kind == sourcePart {
-		if p.schema != nil && formats[p.number] == document.JSON {
+		switch {
+		case p.schema != nil && readsPaths(formats[p.number]):
 			p.bodyOut = p.schema.schema.Shape()
+		case p.chain != nil && p.chain.Format != nil:
+			p.bodyOut = config.ShapeOf(p.chain.Format)
 		}
 		return nil
 	}
@@ -19,7 +23,7 @@ func (l *loader) bodyBefore(p *part, formats []document.Format) *expression.Shap
 		if r.errors {
 			out = r.target.bodyFailed()
 		}
-		if formats[r.target.number] != document.JSON {
+		if !readsPaths(formats[r.target.number]) {
 			out = nil
 		}
 		if i == 0 {
@@ -30,6 +34,9 @@ func (l *loader) bodyBefore(p *part, formats []document.Format) *expression.Shap
 	}
 	return body
 }
+
+// readsPaths tells whether a body of this format has parts.
+func readsPaths(f document.Format) bool { return f == document.JSON || f == document.Coded }
 
 // bodyFailed is what is known of a message that failed: it is as it entered, which of a source and of a later step is anything.
 func (p *part) bodyFailed() *expression.Shape {

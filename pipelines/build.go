@@ -23,6 +23,7 @@ func (l *loader) build() {
 	l.prog.Order = map[string]Order{"source": BySource, "none": Unordered}[l.file.Order]
 	l.prog.Paths = document.NewPaths()
 	l.makeRoom()
+	l.compileCodecs()
 	order := l.buildOrder()
 	formats := l.formats(order)
 	for _, n := range order {
@@ -32,7 +33,7 @@ func (l *loader) build() {
 		case sourcePart:
 			l.buildSource(p)
 		case nodePart:
-			l.buildNode(p, formats[n])
+			l.buildNode(p, l.formatBefore(p, formats))
 		case sinkPart:
 			l.buildSink(p, formats[n])
 		}
@@ -105,62 +106,12 @@ func (l *loader) makeRoom() {
 	}
 }
 
-// formats says how body reads at each part: as its sources decode it, where all agree; as JSON otherwise.
-func (l *loader) formats(order []int) []document.Format {
-	formats := make([]document.Format, len(l.parts))
-	for _, n := range order {
-		p := l.parts[n]
-		if p.kind == sourcePart {
-			formats[n] = l.format(p.codec)
-			continue
-		}
-		for i, r := range p.from {
-			f := formats[r.target.number]
-			if i > 0 && f != formats[n] {
-				f = document.JSON
-			}
-			formats[n] = f
-		}
-	}
-	return formats
-}
-
-var formatNames = map[string]document.Format{"json": document.JSON, "text": document.Text, "bytes": document.Bytes}
-
-// format reads a decode or encode; JSON when there is none.
-func (l *loader) format(c *codec) document.Format {
-	if c == nil || len(c.names) == 0 {
-		return document.JSON
-	}
-	f, first := document.JSON, ""
-	for _, name := range c.names {
-		known, ok := formatNames[name.Text]
-		switch {
-		case slices.Contains(laterCodecs, name.Text):
-			l.findings.Add(name.Whole(diag.NotAvailable, fmt.Sprintf("the codec %s is not available yet", name.Text), "codecs: json, text, bytes"))
-		case !ok:
-			hint := "codecs: json, text, bytes"
-			if near := didYouMean(name.Text, []string{"json", "text", "bytes"}); near != "" {
-				hint = near
-			}
-			l.findings.Add(name.Whole(diag.UnknownName, fmt.Sprintf("unknown codec %q", name.Text), hint))
-		case first != "":
-			l.findings.Add(name.Whole(diag.ConflictingKey, fmt.Sprintf("a body has one format, and this one is %s already", first), "name one of json, text, bytes"))
-		default:
-			f, first = known, name.Text
-		}
-	}
-	return f
-}
-
-// laterCodecs are in the language and not built yet.
-var laterCodecs = []string{"gzip", "zstd", "snappy", "base64", "csv", "avro", "protobuf", "msgpack", "cbor"}
-
 // builder makes the builder of a part. Its findings are its own until taken.
 func (l *loader) builder(v *yamldoc.Value, name string, f document.Format, body *expression.Shape) *config.Builder {
 	b := &config.Builder{
 		Findings: &diag.List{}, Value: v, Name: name, Pipeline: l.prog.Name, ExactlyOnce: l.prog.ExactlyOnce, Dir: filepath.Dir(l.path), FileRead: l.opts.read,
-		Scope: expression.Scope{Paths: l.prog.Paths, Vars: l.vars, Format: f, Body: body},
+		MaxMessage: l.prog.Limits.MaxMessage,
+		Scope:      expression.Scope{Paths: l.prog.Paths, Vars: l.vars, Format: f, Body: body},
 	}
 	b.Order = l.file.Order
 	if t := l.tables; t != nil {
@@ -189,7 +140,7 @@ func (l *loader) buildSource(p *part) {
 	if p.source == nil {
 		return
 	}
-	f := l.format(p.codec)
+	f, coder := p.format()
 	if p.schema != nil && f == document.Bytes {
 		at := keyOf(p.value, "schema")
 		l.findings.Add(at.Whole(diag.ConflictingKey, "a schema judges JSON, and body is bytes here", "write decode: json, or leave schema out"))
@@ -209,8 +160,8 @@ func (l *loader) buildSource(p *part) {
 		order = BySource
 	}
 	l.prog.Sources[p.index] = Source{
-		Name: p.name, Connector: p.connector, Traits: built.Traits, Format: f, Order: order,
-		Extra: built.Extra, Open: built.Open, Connect: built.Connect, Opened: l.hash(p.settings) + l.deliveryHash(), Hash: l.hash(p.settings) + p.codec.hash() + p.schema.hash() + l.deliveryHash(), Check: p.schema.check(),
+		Name: p.name, Connector: p.connector, Traits: built.Traits, Format: f, Coder: coder, Order: order,
+		Extra: built.Extra, Open: built.Open, Connect: built.Connect, Opened: l.hash(p.settings) + l.deliveryHash(), Hash: l.hash(p.settings) + p.codecHash + p.schema.hash() + l.deliveryHash(), Check: l.admission(p),
 	}
 }
 
@@ -225,7 +176,7 @@ func (l *loader) buildNode(p *part, f document.Format) {
 		b := l.builder(s.value, s.name, f, body)
 		cond := b.Expression(s.cond, expression.WantBool)
 		built := s.config.Build(b)
-		body = l.bodyAfter(s, body, built.Body)
+		body, f = l.bodyAfter(s, body, built.Body), s.formatAfter(f)
 		n := Node{
 			Name: s.name, Owner: p.name, Verb: s.verb.Name, Processor: built.Processor, PortNames: built.Ports,
 			Ports: make([][]Edge, max(1, len(built.Ports))), Hash: l.hash(s.value) + strings.Join(b.Read, "|"),
@@ -257,8 +208,8 @@ func (l *loader) buildSink(p *part, f document.Format) {
 	}
 	p.transaction = built.Transaction
 	l.prog.Sinks[p.index] = Sink{
-		Name: p.name, Connector: p.connector, Traits: built.Traits, Optional: p.optional, Encode: l.encoder(p.codec),
-		Preparer: built.Preparer, Open: built.Open, Connect: built.Connect, Opened: l.hash(p.settings) + l.deliveryHash(), Hash: l.hash(p.settings) + p.codec.hash() + l.deliveryHash(),
+		Name: p.name, Connector: p.connector, Traits: built.Traits, Optional: p.optional, Encode: encoder(p.chain), Content: contentOf(p.chain),
+		Preparer: built.Preparer, Open: built.Open, Connect: built.Connect, Opened: l.hash(p.settings) + l.deliveryHash(), Hash: l.hash(p.settings) + p.codecHash + l.deliveryHash(),
 	}
 }
 

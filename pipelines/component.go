@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/millstream/millstream/pipelines/config"
 	"github.com/millstream/millstream/pipelines/diag"
 	"github.com/millstream/millstream/pipelines/yamldoc"
 )
@@ -39,14 +40,14 @@ func (l *loader) loadConnections() {
 }
 
 type sourceCommon struct {
-	Decode *codec         `yaml:"decode"`
+	Decode *config.Codecs `yaml:"decode"`
 	Schema *yamldoc.Value `yaml:"schema"`
 	Note   string         `yaml:"note,raw"`
 }
 
 type sinkCommon struct {
 	From     *yamldoc.Value `yaml:"from"`
-	Encode   *codec         `yaml:"encode"`
+	Encode   *config.Codecs `yaml:"encode"`
 	Optional bool           `yaml:"optional"`
 	OnError  *onError       `yaml:"on_error"`
 	Note     string         `yaml:"note,raw"`
@@ -70,7 +71,7 @@ func (l *loader) sourcePart(name string, v *yamldoc.Value) *part {
 	if !ok {
 		return p
 	}
-	p.connector, p.codec = connector, common.Decode
+	p.connector, p.codecs = connector, common.Decode
 	if common.Schema != nil {
 		p.schema = l.loadSchema(common.Schema)
 	}
@@ -97,7 +98,7 @@ func (l *loader) sinkPart(name string, v *yamldoc.Value) *part {
 		yamldoc.Decode(rest, &common, l.context)
 	}
 	defer l.context.Enter(v, known...)()
-	p.connector, p.codec, p.optional, p.onError = connector, common.Encode, common.Optional, common.OnError
+	p.connector, p.codecs, p.optional, p.onError = connector, common.Encode, common.Optional, common.OnError
 	p.from, p.reading = l.refs(common.From), common.From != nil || v.Kind() != yamldoc.KindMapping
 	if misspelled(rest, "from", known) && common.From == nil {
 		p.reading, l.lost = true, true
@@ -299,24 +300,4 @@ func (l *loader) unknownConnection(name yamldoc.Scalar) {
 		}
 	}
 	l.findings.Add(name.Whole(diag.UnknownName, fmt.Sprintf("unknown connection %q", name.Text), hint))
-}
-
-// codec is the value of decode and encode: one name or a list.
-type codec struct {
-	names []yamldoc.Scalar
-}
-
-// UnmarshalYAMLDoc implements yamldoc.Unmarshaler.
-func (k *codec) UnmarshalYAMLDoc(v *yamldoc.Value, c *yamldoc.Context) {
-	items := []*yamldoc.Value{v}
-	if v.Kind() == yamldoc.KindSequence {
-		items = v.Items()
-	}
-	for _, item := range items {
-		if item.Kind() != yamldoc.KindScalar {
-			c.WrongType(item, "a codec, or a list of codecs")
-			return
-		}
-		k.names = append(k.names, item.Scalar())
-	}
 }

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/millstream/millstream/flow/codec"
 	"github.com/millstream/millstream/pipelines/config"
 	"github.com/millstream/millstream/pipelines/diag"
 	"github.com/millstream/millstream/pipelines/expression"
@@ -49,7 +50,10 @@ type part struct {
 	// reads and transaction are what the connector says of itself beyond its traits.
 	reads       func(address string) bool
 	transaction config.Transaction
-	codec     *codec
+	// codecs are those of a source's decode or a sink's encode, chain what they compile to; codecHash covers both.
+	codecs    *config.Codecs
+	chain     *codec.Chain
+	codecHash string
 	schema    *sourceSchema
 	// bodyIn and bodyOut are what is known of the body before and behind it.
 	bodyIn, bodyOut *expression.Shape

@@ -15,7 +15,7 @@ import (
 // reservedVerbs belong to the stateful release; laterVerbs are in the language and not built yet.
 var (
 	reservedVerbs = []string{"dedupe", "window", "join", "delay", "batch"}
-	laterVerbs    = []string{"decode", "encode", "call"}
+	laterVerbs    = []string{"call"}
 )
 
 type nodeCommon struct {

@@ -14,8 +14,8 @@ import (
 func docsCommand(s *streams) *cobra.Command {
 	return &cobra.Command{
 		Use:   "docs NAME",
-		Short: "Explain a verb, connector, function or code of a finding",
-		Long: "docs prints what the reference says of a verb, a connector, a function, or the code in the brackets of a finding, with examples.\n" +
+		Short: "Explain a verb, connector, codec, function or code of a finding",
+		Long: "docs prints what the reference says of a verb, a connector, a codec, a function, or the code in the brackets of a finding, with examples.\n" +
 			"A name that means several things gets all of them.",
 		Example: "  millstream docs filter\n  millstream docs kafka\n  millstream docs sha256\n  millstream docs unknown-name",
 		Args:    cobra.ExactArgs(1),
@@ -45,6 +45,11 @@ func (s *streams) pagesOf(g *reference.Grammar, name string) []string {
 	for i := range g.Connectors {
 		if g.Connectors[i].Name == name {
 			pages = append(pages, g.ConnectorPage(&g.Connectors[i]))
+		}
+	}
+	for i := range g.Codecs {
+		if g.Codecs[i].Name == name {
+			pages = append(pages, g.CodecPage(&g.Codecs[i]))
 		}
 	}
 	for _, f := range expression.Functions() {

@@ -29,7 +29,7 @@ func testGrammar(t testing.TB, comments reference.Comments) *reference.Grammar {
 }
 
 func TestGeneratedFilesAreFresh(t *testing.T) {
-	comments, err := reference.Collect(os.DirFS(root), "github.com/millstream/millstream", "nodes", "connectors")
+	comments, err := reference.Collect(os.DirFS(root), "github.com/millstream/millstream", "nodes", "connectors", "pipelines/config")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,6 +41,7 @@ func TestGeneratedFilesAreFresh(t *testing.T) {
 	g, s := testGrammar(t, comments), &streams{in: bytes.NewReader(nil), out: &bytes.Buffer{}, err: &bytes.Buffer{}}
 	fresh(t, "docs/nodes.md", []byte(g.NodesDoc()))
 	fresh(t, "docs/connectors.md", []byte(g.ConnectorsDoc()))
+	fresh(t, "docs/codecs.md", []byte(g.CodecsDoc()))
 	fresh(t, "docs/functions.md", []byte(reference.FunctionsDoc()))
 	fresh(t, "docs/diagnostics.md", []byte(reference.DiagnosticsDoc(s.registry())))
 }

@@ -13,7 +13,7 @@ import (
 
 // listed is one line of list.
 type listed struct {
-	Kind string `json:"kind"` // verb, connector or function
+	Kind string `json:"kind"` // verb, connector, codec or function
 	Name string `json:"name"`
 	// Sides are what a connector can be: source, sink.
 	Sides []string `json:"sides,omitempty"`
@@ -26,7 +26,7 @@ func listCommand(s *streams) *cobra.Command {
 	var format string
 	c := &cobra.Command{
 		Use:   "list",
-		Short: "List the verbs, connectors and functions",
+		Short: "List the verbs, connectors, codecs and functions",
 		Args:  cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			g, err := s.grammar()
@@ -64,6 +64,9 @@ func everything(g *reference.Grammar) []listed {
 			l.Sides = append(l.Sides, "sink")
 		}
 		all = append(all, l)
+	}
+	for i := range g.Codecs {
+		all = append(all, listed{Kind: "codec", Name: g.Codecs[i].Name, Doc: g.Codecs[i].Doc})
 	}
 	for _, f := range expression.Functions() {
 		all = append(all, listed{Kind: "function", Name: f.Name, Signatures: f.Signature(), Doc: f.Doc})

@@ -29,7 +29,7 @@ type Config struct {
 // Build implements config.NodeConfig.
 func (c *Config) Build(b *config.Builder) config.Node {
 	p := &processor{list: b.Expression(c.Split, expression.WantList)}
-	if p.list != nil && b.Scope.Format == document.JSON {
+	if p.list != nil {
 		p.path, p.isPath = p.list.Path()
 	}
 	if p.list == nil {
@@ -46,7 +46,7 @@ type processor struct {
 
 // Process implements flow.Processor.
 func (p *processor) Process(m *flow.Message, e *flow.Emitter) error {
-	if p.isPath {
+	if f, _ := m.Format(); p.isPath && f == document.JSON {
 		if text := p.text(m, e); text != nil {
 			return splitText(m, e, text)
 		}

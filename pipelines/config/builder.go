@@ -25,6 +25,8 @@ type Builder struct {
 	Scope expression.Scope
 	// Dir is the directory of the pipeline file: paths of tables, schemas and TLS files are relative to it.
 	Dir string
+	// MaxMessage is the pipeline's limit on a payload, in bytes.
+	MaxMessage int64
 	// Read are sums of the files that were read while building: what is in them is part of what runs.
 	Read []string
 	// FileRead, where it is set, is told of each file that is read, or could not be.

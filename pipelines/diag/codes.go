@@ -66,6 +66,7 @@ const (
 	BadTable       Code = "bad-table"
 	DuplicateRow   Code = "duplicate-row"
 	BadSchema      Code = "bad-schema"
+	BadCodec       Code = "bad-codec"
 	DuplicateFrom  Code = "duplicate-from"
 	MissingCase    Code = "missing-case"
 	TwoErrorRoutes Code = "two-error-routes"
@@ -176,6 +177,7 @@ var codes = []CodeDoc{
 	{UnusedTable, "a table nobody uses"},
 	{BadTable, "the file of a table cannot be read, lacks a column, or has a row that is not as it must be"},
 	{DuplicateRow, "two rows of a table have the same key"},
+	{BadCodec, "a codec whose options contradict each other, or whose schema cannot be read or used"},
 	{BadSchema, "a schema that is no JSON Schema, cannot be read, or refers to something outside of it"},
 	{DuplicateFrom, "a name twice in one from"},
 	{MissingCase, "a from that names a router without one of its cases"},

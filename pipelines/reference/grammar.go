@@ -15,6 +15,8 @@ type Grammar struct {
 	// Verbs and Connectors are in the order of the registry.
 	Verbs      []Verb
 	Connectors []Connector
+	// Codecs are what decode and encode may name.
+	Codecs []Codec
 	// Unknown are Go types that read themselves from YAML and do not say what they take; a test wants none.
 	Unknown []string
 	// Undocumented are fields without a doc comment, as type.field; a test wants none.
@@ -58,8 +60,7 @@ type builder struct {
 
 // ownTypes are read in a way of their own wherever they stand.
 func (b *builder) ownTypes() {
-	text := &Type{Kind: Text}
-	b.own["pipelines.codec"] = &Type{Kind: Either, Types: []*Type{text, {Kind: List, Elem: text}}}
+	b.codecs()
 	retry := b.documented("retry", b.shape.Retry)
 	b.own["pipelines.retry"] = &Type{Kind: Either, Types: []*Type{{Kind: Text, Words: []string{"none"}}, retry}}
 	b.own["pipelines.onError"] = b.documented("on_error", b.shape.OnError)

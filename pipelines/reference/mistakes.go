@@ -89,6 +89,7 @@ func fileMistakes() []Mistake {
 		{Code: diag.UnusedTable, Story: "A table under tables: that no expression looks into."},
 		{Code: diag.BadTable, Story: "A table whose file is missing, has no such key column, or has a cell that is not of the column's type."},
 		{Code: diag.DuplicateRow, Story: "A table's file with two rows that have the same key."},
+		{Code: diag.BadCodec, File: "name: example\nfrom: { stdin: {}, decode: { csv: { delimiter: \"::\" } } }\nto: { stdout: {} }\n"},
 		{Code: diag.BadSchema, File: "name: example\nfrom: { stdin: {}, schema: { type: objekt } }\nto: { stdout: {} }\n"},
 		{Code: diag.DuplicateFrom, File: graph("sinks:\n  out: { from: [in, in], stdout: {} }")},
 		{Code: diag.MissingCase, File: graph("nodes:\n  kind:\n    from: in\n    route:\n      big: body.x > 1\n      rest: else\nsinks:\n  out: { from: kind, stdout: {} }")},

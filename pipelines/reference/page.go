@@ -10,6 +10,8 @@ import (
 // Takes says in words what a field of this type takes.
 func (t *Type) Takes() string {
 	switch {
+	case t.Called != "":
+		return t.Called
 	case len(t.Words) > 0:
 		return "`" + strings.Join(t.Words, "` or `") + "`"
 	case t.Kind == List:

@@ -30,6 +30,7 @@ var (
 		"schema":     "schema:\n  type: object\n  required: [value]",
 		"sample":     "sample: { ratio: 0.1, by: body.device }",
 		"throttle":   "throttle: { rate: 100/s }",
+		"call":       "call:\n  http: { url: \"https://api.example.com/devices/{{ body.device }}\" }\n  into: body.device_info",
 		"cloudevent": "cloudevent:\n  type: com.example.changed\n  source: /example",
 		"log":        `log: { message: "{{ id }} arrived" }`,
 	}

@@ -50,6 +50,8 @@ type Type struct {
 	Words []string
 	// Raw texts take no ${…}.
 	Raw bool
+	// Called says what it takes in words of its own; "" where its parts say it.
+	Called string
 	// Types are those of an Either.
 	Types []*Type
 }
