@@ -25,6 +25,7 @@ type Sink struct {
 
 	mu        sync.Mutex
 	sends     sync.WaitGroup
+	last      chan struct{} // closed when the last send was answered
 	delivered []Delivery
 	opened    int
 	closed    int
@@ -75,17 +76,38 @@ func (s *Sink) Send(ctx context.Context, outs []*flow.Outgoing, done func()) {
 		done()
 		return
 	}
+	s.mu.Lock()
+	before, passed := s.last, make(chan struct{})
+	s.last = passed
+	s.mu.Unlock()
 	s.sends.Go(func() {
 		defer done()
-		select {
-		case <-s.Gate:
+		defer close(passed)
+		if s.pass(ctx, before) {
 			s.answer(outs)
-		case <-ctx.Done():
-			for _, o := range outs {
-				o.Err = ctx.Err()
-			}
+			return
+		}
+		for _, o := range outs {
+			o.Err = ctx.Err()
 		}
 	})
+}
+
+// pass waits for the sends before and for the gate: answers are given in the order of the sends.
+func (s *Sink) pass(ctx context.Context, before <-chan struct{}) bool {
+	if before != nil {
+		select {
+		case <-before:
+		case <-ctx.Done():
+			return false
+		}
+	}
+	select {
+	case <-s.Gate:
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
 
 func (s *Sink) answer(outs []*flow.Outgoing) {
