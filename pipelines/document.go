@@ -72,23 +72,34 @@ func reason(err error) string {
 func Compile(path string, src []byte, opts Options) (*Program, *diag.List) {
 	findings := &diag.List{}
 	doc := yamldoc.Parse(path, src, findings)
-	if doc == nil {
-		return nil, findings
-	}
 	l := &loader{opts: opts, findings: findings, path: path}
 	l.context = &yamldoc.Context{
 		Findings: findings, Env: opts.Env,
 		ReadFile: l.readSecret,
 	}
+	l.context.KeepWritten(src)
+	if doc == nil {
+		l.hide()
+		return nil, findings
+	}
 	l.damaged = findings.HasErrors()
 	prog := l.program(doc.Root())
-	mask := newMask(l.context.Secrets())
-	findings.Rewrite(mask.text)
+	mask := l.hide()
 	if findings.HasErrors() {
 		return nil, findings
 	}
 	prog.mask = mask
 	return prog, findings
+}
+
+// hide covers secrets in the findings, and in the lines of the files that they quote.
+func (l *loader) hide() *mask {
+	m := newMask(l.context.Secrets())
+	if m != nil {
+		l.findings.Rewrite(m.text)
+		l.findings.Hide(m.in)
+	}
+	return m
 }
 
 // readSecret reads a file for ${file:…}; a final line end belongs to the file, not to the secret.

@@ -102,7 +102,7 @@ func (h *hasher) value(v *yamldoc.Value, ordered bool) {
 	case yamldoc.KindScalar:
 		text := v.Scalar().Text
 		h.readVars(text)
-		if t, ok := h.context.Interpolate(v); ok {
+		if t, ok := h.context.InterpolateSecret(v); ok {
 			text = t.Scalar.Text
 		}
 		kind := "text"

@@ -101,7 +101,7 @@ func (l *loader) constant(v *yamldoc.Value) (any, bool) {
 	if v.Kind() != yamldoc.KindScalar || !strings.Contains(v.Scalar().Text, "${") {
 		return l.context.JSONLiteral(v)
 	}
-	text, ok := l.context.Interpolate(v)
+	text, ok := l.context.InterpolateSecret(v)
 	if !ok {
 		return nil, false
 	}

@@ -34,17 +34,24 @@ tests:
     expect:
       to: [{ body: { n: 2 } }]
 `,
-	"CANARY-path.ndjson": "oops\n",
 	"path.yaml": `
 name: path
 env: { DATA: { secret: true } }
 from: { file: { path: "${DATA}" } }
-steps:
-  - filter: body.n > 1
 to: { stdout: {} }
+`,
+	"literal.yaml": `
+name: literal
+sources:
+  a: { amqp: { url: "amqps://me:CANARY-one@host/", queue: q, prefetsh: CANARY-one } }
+  b: { kafka: { brokers: [127.0.0.1:1], topics: [t], group: CANARY-two, sasl: { mechanism: PLAIN, username: me, password: CANARY-two, pasword: CANARY-two } } }
 sinks:
-  dead: { file: { path: dead-path.ndjson } }
-on_error: { then: dead }
+  c: { from: [a, b], amqp: { url: "${RABBIT:-amqps://me:CANARY-three@host/}", exchange: CANARY-three } }
+`,
+	"broken.yaml": `
+name: broken
+from: { kafka: { sasl: { password: CANARY-four, } }
+to: { amqp: { url: amqp://me:CANARY-five@host } } }
 `,
 	"brokers.yaml": `
 name: brokers
@@ -86,17 +93,20 @@ func TestNoOutputShowsASecret(t *testing.T) {
 	}
 	for _, line := range []string{
 		"run signed.yaml --log-level debug", "run signed.yaml --log-level debug --log-format json --set token=CANARY-set",
-		"run path.yaml --log-level debug", "run brokers.yaml --log-level debug --start-timeout 1s", "run brokers.yaml --log-level debug --log-format json --start-timeout 1s",
+		"run brokers.yaml --log-level debug --start-timeout 1s", "run brokers.yaml --log-level debug --log-format json --start-timeout 1s",
 		"run rabbit.yaml --log-level debug --start-timeout 1s", "run wrong.yaml",
 		"validate wrong.yaml", "validate wrong.yaml --format json", "validate wrong.yaml --format github", "validate signed.yaml brokers.yaml rabbit.yaml",
 		"graph signed.yaml brokers.yaml rabbit.yaml", "graph signed.yaml --format json", "test signed.yaml", "test signed.yaml --format json",
-		"explain signed.yaml", "explain rabbit.yaml", "plan signed.yaml brokers.yaml",
+		"explain signed.yaml", "explain rabbit.yaml", "plan signed.yaml brokers.yaml", "graph rabbit.yaml --format dot", "graph wrong.yaml",
+		"validate path.yaml", "validate literal.yaml", "validate literal.yaml --format json", "validate literal.yaml --format github",
+		"validate broken.yaml", "validate broken.yaml --format json", "validate rabbit.yaml --format github", "explain literal.yaml", "explain broken.yaml",
+		"graph literal.yaml", "test literal.yaml", "run literal.yaml", "plan rabbit.yaml literal.yaml", "fmt --check literal.yaml",
 	} {
 		cmd := exec.Command("millstream", strings.Fields(line)...)
 		var out bytes.Buffer
 		cmd.Dir, cmd.Stdout, cmd.Stderr = dir, &out, &out
 		cmd.Stdin = strings.NewReader("{\"n\":5}\n{\"n\":0}\noops\n")
-		cmd.Env = append(os.Environ(), "TOKEN=CANARY-token", "DATA=CANARY-path.ndjson", "PASSWORD=CANARY-password", "RABBIT=amqps://me:CANARY-env@127.0.0.1:1/")
+		cmd.Env = append(os.Environ(), "TOKEN=CANARY-token", "DATA=CANARY-path", "PASSWORD=CANARY-password", "RABBIT=amqps://me:CANARY-env@127.0.0.1:1/")
 		var exit *exec.ExitError
 		if err := cmd.Run(); err != nil && !errors.As(err, &exit) {
 			t.Fatal(err)
@@ -104,7 +114,7 @@ func TestNoOutputShowsASecret(t *testing.T) {
 		if out.Len() == 0 {
 			t.Errorf("%s: says nothing", line)
 		}
-		if strings.Contains(withoutExcerpts(out.String()), "CANARY") {
+		if strings.Contains(out.String(), "CANARY") {
 			t.Errorf("%s shows a secret:\n%s", line, out.String())
 		}
 	}
@@ -115,17 +125,6 @@ func TestNoOutputShowsASecret(t *testing.T) {
 		t.Errorf("the dead letters are missing: %s", dead)
 	}
 	nothingWritten(t, dir)
-}
-
-// withoutExcerpts leaves out the lines of the user's own file that a finding quotes.
-func withoutExcerpts(text string) string {
-	var kept []string
-	for line := range strings.Lines(text) {
-		if before, _, quoted := strings.Cut(line, " | "); !quoted || strings.Trim(before, " 0123456789") != "" {
-			kept = append(kept, line)
-		}
-	}
-	return strings.Join(kept, "")
 }
 
 func nothingWritten(t *testing.T, dir string) {

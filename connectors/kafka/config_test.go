@@ -12,6 +12,8 @@ import (
 	"github.com/millstream/millstream/pipelines/config"
 )
 
+const literalPassword = "literal-secret: password is written into the file, for everybody who reads it"
+
 func TestSinkOptionsAreChecked(t *testing.T) {
 	tests := []struct {
 		text string
@@ -34,10 +36,10 @@ func TestSinkOptionsAreChecked(t *testing.T) {
 			want: []string{"type-mismatch: a key is text, bytes, an int, a bool or nil, not 1.5 (float)"}},
 		{text: "{brokers: [], topic: x}", want: []string{"bad-value: brokers is empty"}},
 		{text: "{brokers: ['h:9092'], topic: x, tls: {cert: c}}", want: []string{"bad-value: tls has a cert but no key"}},
-		{text: "{brokers: ['localhost:9092', '127.0.0.1:1', '[::1]:1'], topic: x, sasl: {mechanism: PLAIN, username: u, password: p}}"},
-		{text: "{brokers: ['h:9092'], topic: x, tls: {}, sasl: {mechanism: PLAIN, username: u, password: p}}"},
+		{text: "{brokers: ['localhost:9092', '127.0.0.1:1', '[::1]:1'], topic: x, sasl: {mechanism: PLAIN, username: u, password: p}}", want: []string{literalPassword}},
+		{text: "{brokers: ['h:9092'], topic: x, tls: {}, sasl: {mechanism: PLAIN, username: u, password: p}}", want: []string{literalPassword}},
 		{text: "{brokers: ['h:9092'], topic: x, sasl: {mechanism: PLAIN, username: u, password: p}}",
-			want: []string{"bad-value: PLAIN sends the password in clear text to h:9092"}},
+			want: []string{"bad-value: PLAIN sends the password in clear text to h:9092", literalPassword}},
 	}
 	for _, test := range tests {
 		t.Run(test.text[:min(len(test.text), 80)], func(t *testing.T) {

@@ -55,6 +55,7 @@ const (
 	VariableInExpression Code = "variable-in-expression"
 	VariableNotAllowed   Code = "variable-not-allowed"
 	UnreadableSecret     Code = "unreadable-secret"
+	LiteralSecret        Code = "literal-secret"
 
 	UnknownName    Code = "unknown-name"
 	Cycle          Code = "cycle"
@@ -168,6 +169,7 @@ var codes = []CodeDoc{
 	{VariableInExpression, "${…} in an expression: use vars"},
 	{VariableNotAllowed, "${…} where the file's own text is needed"},
 	{UnreadableSecret, "the file of ${file:…} cannot be read"},
+	{LiteralSecret, "a warning: a password or another secret is written into the file"},
 	{UnknownName, "a name that nothing in the file defines"},
 	{Cycle, "nodes that feed each other in a circle"},
 	{UnusedNode, "a node that nothing reads"},
@@ -205,7 +207,7 @@ var codes = []CodeDoc{
 	{BadPattern, "a regular expression that cannot be read"},
 	{DynamicPattern, "a regular expression that is made by the message"},
 	{LoopsTooDeep, "predicates inside predicates inside predicates"},
-	{SecretShown, "a secret in an expression that would show it"},
+	{SecretShown, "a secret in an expression or a field that would show it"},
 	{AlwaysFails, "an expression that fails whatever the message is"},
 	{ConstantCondition, "a condition that is the same for every message"},
 	{NotBool, "a condition that is neither true nor false"},

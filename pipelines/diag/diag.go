@@ -46,8 +46,14 @@ type Finding struct {
 type List struct {
 	findings []Finding
 	seen     map[identity]bool
-	sources  map[string][]byte
+	sources  map[string]source
 	errors   int
+}
+
+// source is the text of a file, with what of a line of it must not be shown; hide may be nil.
+type source struct {
+	text []byte
+	hide func(line string) [][2]int
 }
 
 // identity is what makes two findings the same mistake: hint and note may differ, as when one text is reached directly
@@ -62,10 +68,23 @@ type identity struct {
 
 // AddSource remembers the text of a file so that the text printer can show lines of it.
 func (l *List) AddSource(path string, text []byte) {
+	l.addSource(path, source{text: text})
+}
+
+func (l *List) addSource(path string, s source) {
 	if l.sources == nil {
-		l.sources = map[string][]byte{}
+		l.sources = map[string]source{}
 	}
-	l.sources[path] = text
+	l.sources[path] = s
+}
+
+// Hide has *** shown in place of parts of the lines of all files added so far: hide gives the bytes of a line where they begin and end,
+// in order and apart from each other.
+func (l *List) Hide(hide func(line string) [][2]int) {
+	for path, s := range l.sources {
+		s.hide = hide
+		l.sources[path] = s
+	}
 }
 
 // Add takes a finding into the list unless the same mistake is there already. Positions below 1 are raised to 1.
@@ -87,8 +106,8 @@ func (l *List) Add(f Finding) {
 
 // Merge adds every finding and source of other.
 func (l *List) Merge(other *List) {
-	for path, text := range other.sources {
-		l.AddSource(path, text)
+	for path, s := range other.sources {
+		l.addSource(path, s)
 	}
 	for _, f := range other.findings {
 		l.Add(f)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 )
 
 const (
@@ -13,6 +14,43 @@ const (
 	// lead is how many runes a window shows before the marked place.
 	lead = 60
 )
+
+// covered is a line with *** in place of what must not be shown, and the finding's place in it.
+func covered(line []rune, hide func(line string) [][2]int, f Finding) ([]rune, Finding) {
+	if hide == nil {
+		return line, f
+	}
+	text := string(line)
+	var shown []rune
+	from, at := 0, 0 // bytes of text that are done, and how many runes they are
+	start, end := f.Col-1, f.Col-1+f.Width
+	newStart, newEnd := start, end
+	for _, part := range hide(text) {
+		clear := []rune(text[from:part[0]])
+		first := at + len(clear)
+		hidden := utf8.RuneCountInString(text[part[0]:part[1]])
+		shown = append(append(shown, clear...), '*', '*', '*')
+		at, from = first+hidden, part[1]
+		newStart = moved(start, newStart, first, at, len(shown)-3)
+		newEnd = moved(end, newEnd, first, at, len(shown)-3)
+		if end > first && end < at {
+			newEnd = len(shown) // a part of what is hidden is marked as the whole
+		}
+	}
+	f.Col, f.Width = newStart+1, max(1, newEnd-newStart)
+	return append(shown, []rune(text[from:])...), f
+}
+
+// moved is where a rune is after those from first to last have been hidden behind three at place; before is where it was until then.
+func moved(rune, before, first, last, place int) int {
+	switch {
+	case rune >= last:
+		return place + 3 + rune - last
+	case rune > first:
+		return place
+	}
+	return before
+}
 
 // writeExcerpt shows the finding's line and marks its runes.
 func writeExcerpt(out *strings.Builder, line []rune, f Finding) {
@@ -62,7 +100,7 @@ func window(length, start int) (from, to int) {
 
 // reader hands out lines of the sources. Findings come sorted, so it reads each file once from top to bottom.
 type reader struct {
-	sources map[string][]byte
+	sources map[string]source
 	path    string
 	number  int
 	line    []rune
@@ -73,13 +111,13 @@ type reader struct {
 // sourceLine returns the runes of a line without its end; ok is false when there is no such line. Bytes that are not UTF-8
 // count as one rune each.
 func (r *reader) sourceLine(path string, number int) (line []rune, ok bool) {
-	text, known := r.sources[path]
+	from, known := r.sources[path]
 	if !known {
 		return nil, false
 	}
 	if r.number == 0 || r.path != path || number < r.number {
 		r.path, r.number, r.ended = path, 0, false
-		r.rest = bytes.TrimPrefix(text, []byte("\ufeff"))
+		r.rest = bytes.TrimPrefix(from.text, []byte("\ufeff"))
 	}
 	for ; r.number < number; r.number++ {
 		if r.ended {

@@ -38,7 +38,8 @@ func WriteText(w io.Writer, l *List) error {
 	for _, f := range l.All() {
 		fmt.Fprintf(&out, "%s:%d:%d: %s: %s [%s]\n", visible(f.Path), f.Line, f.Col, f.Severity, visible(f.Message), f.Code)
 		if line, ok := lines.sourceLine(f.Path, f.Line); ok {
-			writeExcerpt(&out, line, f)
+			line, marked := covered(line, l.sources[f.Path].hide, f)
+			writeExcerpt(&out, line, marked)
 		}
 		writeRemark(&out, "note", f.Note)
 		writeRemark(&out, "hint", f.Hint)

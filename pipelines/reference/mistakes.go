@@ -80,6 +80,7 @@ func fileMistakes() []Mistake {
 		{Code: diag.VariableInExpression, File: filter("body.temp > ${LIMIT}")},
 		{Code: diag.VariableNotAllowed, File: "name: \"${NAME}\"\nfrom: { stdin: {} }\nto: { stdout: {} }\n"},
 		{Code: diag.UnreadableSecret, File: between(`limits: { max_message: "${file:missing.txt}" }`)},
+		{Code: diag.LiteralSecret, Story: "A password that stands in the file, be it as the default of a variable: password: tiger7, or url: amqp://app:tiger7@host/. Everybody who reads the file has it: write ${PASSWORD} or ${file:password.txt}. guest:guest, which RabbitMQ is installed with, is not reported. This is a warning."},
 		{Code: diag.UnknownName, File: filter(`tpoic == "a"`)},
 		{Code: diag.Cycle, File: graph("nodes:\n  a: { from: [in, b], filter: body.a }\n  b: { from: a, filter: body.b }\nsinks:\n  out: { from: b, stdout: {} }")},
 		{Code: diag.UnusedNode, File: graph("nodes:\n  a: { from: in, filter: body.a }\nsinks:\n  out: { from: in, stdout: {} }")},

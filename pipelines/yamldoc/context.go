@@ -2,7 +2,6 @@ package yamldoc
 
 import (
 	"fmt"
-	"net/url"
 	"slices"
 	"strings"
 
@@ -40,6 +39,8 @@ type Context struct {
 
 	levels  []level
 	secrets []string
+	// secretsAllowed: what is being decoded takes secrets.
+	secretsAllowed bool
 }
 
 // level is a mapping that is being decoded, with the keys it knows.
@@ -54,31 +55,6 @@ func (c *Context) Enter(v *Value, keys ...string) (leave func()) {
 	c.levels = append(c.levels, level{v, keys})
 	return func() { c.levels = c.levels[:len(c.levels)-1] }
 }
-
-// Secrets returns every text that came from a secret variable or file, or stands in a secret field, so far, for masking. Of a URL the
-// password is one of its own.
-func (c *Context) Secrets() []string { return c.secrets }
-
-// KeepSecret adds a text to Secrets.
-func (c *Context) KeepSecret(text string) {
-	c.keepSecret(text)
-	if u, err := url.Parse(text); err == nil && u.User != nil {
-		if password, ok := u.User.Password(); ok {
-			c.keepSecret(password)
-			c.keepSecret(url.QueryEscape(password))
-			c.keepSecret(url.PathEscape(password))
-		}
-	}
-}
-
-func (c *Context) keepSecret(text string) {
-	if text != "" && !contains(c.secrets, text) {
-		c.secrets = append(c.secrets, text)
-	}
-}
-
-// SecretField is implemented by TextUnmarshalers whose text must not be shown.
-type SecretField interface{ SecretField() }
 
 // UnknownKey adds the finding for a key that its mapping does not know. It says where the key belongs when a mapping
 // further out knows it, else which of the known keys may be meant. The returned suggestion is that key, or "".

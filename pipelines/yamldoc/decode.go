@@ -31,6 +31,8 @@ type KeyKnower interface {
 //	default:"text"       read as if it was written when the key is missing
 //	required:"true"      a missing key is a finding
 //	oneof:"a b c"        the words a string may be
+//	secrets:"allowed"    takes secret variables, which are a finding elsewhere but for fields of a SecretField: what is in the field is
+//	                     not shown
 //
 // At the top of a document keys that start with x- are ignored: a place for anchors.
 //
@@ -48,12 +50,17 @@ var (
 	scalarType   = reflect.TypeFor[Scalar]()
 	textType     = reflect.TypeFor[Text]()
 	durationType = reflect.TypeFor[time.Duration]()
+
+	textUnmarshaler = reflect.TypeFor[encoding.TextUnmarshaler]()
 )
 
 // decode fills rv, which is addressable.
 func (c *Context) decode(v *Value, rv reflect.Value, f field) {
 	if v.Broken() {
 		return
+	}
+	if f.secrets && !c.secretsAllowed {
+		defer c.allowSecrets()()
 	}
 	switch unmarshaler := rv.Addr().Interface().(type) {
 	case Unmarshaler:
@@ -98,8 +105,8 @@ func (c *Context) decodeSlice(v *Value, rv reflect.Value, f field) {
 	element := rv.Type().Elem()
 	rv.Set(reflect.MakeSlice(rv.Type(), 0, len(v.Items())))
 	for _, item := range v.Items() {
-		if element.Kind() == reflect.String && !f.raw && item.Kind() == KindScalar && onlyVariable(item.Scalar().Text) {
-			c.splitVariable(item, rv)
+		if takesText(element) && !f.raw && item.Kind() == KindScalar && onlyVariable(item.Scalar().Text) {
+			c.splitVariable(item, rv, f.element())
 			continue
 		}
 		target := reflect.New(element).Elem()
@@ -108,17 +115,52 @@ func (c *Context) decodeSlice(v *Value, rv reflect.Value, f field) {
 	}
 }
 
+// takesText tells whether the elements of a list are read from text alone.
+func takesText(element reflect.Type) bool {
+	return element.Kind() == reflect.String || reflect.PointerTo(element).Implements(textUnmarshaler)
+}
+
 // splitVariable appends the parts of a variable that stands for several list elements.
-func (c *Context) splitVariable(item *Value, rv reflect.Value) {
+func (c *Context) splitVariable(item *Value, rv reflect.Value, f field) {
+	element := rv.Type().Elem()
+	if _, secret := reflect.New(element).Interface().(SecretField); secret {
+		c.warnLiteral(item)
+		defer c.allowSecrets()()
+	}
 	text, ok := c.Interpolate(item)
 	if !ok || text.Undefined {
 		return
 	}
 	for part := range strings.SplitSeq(text.Text, ",") {
-		if part = strings.TrimSpace(part); part != "" {
-			rv.Set(reflect.Append(rv, reflect.ValueOf(part).Convert(rv.Type().Elem())))
+		if part = strings.TrimSpace(part); part == "" {
+			continue
 		}
+		target := reflect.New(element)
+		if err := c.setText(target, part, f); err != nil {
+			c.badValue(item, &text, err)
+			return
+		}
+		rv.Set(reflect.Append(rv, target.Elem()))
 	}
+}
+
+// setText reads a part of a text as an element of a list, to which target points.
+func (c *Context) setText(target reflect.Value, part string, f field) error {
+	into, ok := target.Interface().(encoding.TextUnmarshaler)
+	if !ok {
+		return setScalar(target.Elem(), part, f)
+	}
+	if _, secret := into.(SecretField); secret {
+		c.keepField(part)
+	}
+	return into.UnmarshalText([]byte(part))
+}
+
+// allowSecrets lets texts hold secrets until it is called back.
+func (c *Context) allowSecrets() (restore func()) {
+	before := c.secretsAllowed
+	c.secretsAllowed = true
+	return func() { c.secretsAllowed = before }
 }
 
 func (c *Context) decodeMap(v *Value, rv reflect.Value, f field) {

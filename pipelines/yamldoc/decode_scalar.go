@@ -24,7 +24,7 @@ func (c *Context) literal(v *Value, f field, want string) (text Text, ok bool) {
 	if f.raw {
 		return Text{Scalar: s}, c.NoVariable(s)
 	}
-	text, ok = c.InterpolateScalar(s)
+	text, ok = c.Interpolate(v)
 	return text, ok && !text.Undefined
 }
 
@@ -55,12 +55,17 @@ func (c *Context) decodeScalarType(v *Value, rv reflect.Value, f field) {
 }
 
 func (c *Context) decodeText(v *Value, into encoding.TextUnmarshaler, f field) {
+	_, secret := into.(SecretField)
+	if secret && v.Kind() == KindScalar {
+		c.warnLiteral(v)
+		defer c.allowSecrets()()
+	}
 	text, ok := c.literal(v, f, "a text")
 	if !ok {
 		return
 	}
-	if _, secret := into.(SecretField); secret {
-		c.KeepSecret(text.Text)
+	if secret {
+		c.keepField(text.Text)
 	}
 	if err := into.UnmarshalText([]byte(text.Text)); err != nil {
 		c.badValue(v, &text, err)

@@ -14,6 +14,7 @@ type field struct {
 	name       string
 	index      []int
 	raw        bool
+	secrets    bool
 	required   bool
 	hasDefault bool
 	fallback   string
@@ -53,7 +54,7 @@ func readFields(t reflect.Type) []field {
 		}
 		fallback, hasDefault := sf.Tag.Lookup("default")
 		fields = append(fields, field{
-			name: name, index: []int{i}, raw: option == "raw", required: sf.Tag.Get("required") == "true",
+			name: name, index: []int{i}, raw: option == "raw", secrets: sf.Tag.Get("secrets") == "allowed", required: sf.Tag.Get("required") == "true",
 			hasDefault: hasDefault, fallback: fallback, oneof: strings.Fields(sf.Tag.Get("oneof")),
 		})
 	}

@@ -135,7 +135,7 @@ func TestUndefinedVariablesPassWhenAllowed(t *testing.T) {
 	var got struct {
 		Count int          `yaml:"count"`
 		Topic string       `yaml:"topic"`
-		Text  yamldoc.Text `yaml:"text"`
+		Text  yamldoc.Text `yaml:"text" secrets:"allowed"`
 		List  []string     `yaml:"list"`
 	}
 	var findings diag.List
@@ -150,8 +150,8 @@ func TestUndefinedVariablesPassWhenAllowed(t *testing.T) {
 func TestSecretsTaintTexts(t *testing.T) {
 	var got struct{ A, B, C, D yamldoc.Text }
 	var tagged struct {
-		A yamldoc.Text `yaml:"a"`
-		B yamldoc.Text `yaml:"b"`
+		A yamldoc.Text `yaml:"a" secrets:"allowed"`
+		B yamldoc.Text `yaml:"b" secrets:"allowed"`
 		C yamldoc.Text `yaml:"c"`
 		D yamldoc.Text `yaml:"d"`
 	}

@@ -18,6 +18,9 @@ type Text struct {
 	Replaced bool
 	// Undefined tells that a variable was undefined and Context.AllowUndefined let it pass.
 	Undefined bool
+
+	// secretAt and secretWidth are the runes of the source that the first secret came from.
+	secretAt, secretWidth int
 }
 
 // Shown is the text for messages: quoted, a secret one as ***.
@@ -29,8 +32,26 @@ func (t *Text) Shown() string {
 }
 
 // Interpolate returns the text of a scalar with ${…} replaced, for fields that are literals. ok is false when a finding
-// was added: the value is no scalar, a variable is undefined, a file unreadable, or ${…} malformed.
+// was added: the value is no scalar, a variable is undefined, a file unreadable, ${…} malformed, or a secret, where the field that is
+// being decoded does not take one.
 func (c *Context) Interpolate(v *Value) (text Text, ok bool) {
+	text, ok = c.InterpolateSecret(v)
+	return text, ok && c.shown(&text, v)
+}
+
+// shown adds a finding when a text that is shown or sent in clear holds a secret.
+func (c *Context) shown(text *Text, v *Value) bool {
+	if !text.Tainted || c.secretsAllowed {
+		return true
+	}
+	s := v.Scalar()
+	c.Findings.Add(s.Finding(diag.SecretShown, text.secretAt, text.secretWidth, "no secret may be in "+v.subject()+": it is shown, or sent in clear",
+		"secrets belong into fields that are never shown, such as a password; if this is none, do not declare it secret"))
+	return false
+}
+
+// InterpolateSecret is Interpolate for a place that takes secrets: the caller looks at Tainted, and does not show what is.
+func (c *Context) InterpolateSecret(v *Value) (text Text, ok bool) {
 	if v.Broken() {
 		return Text{}, false
 	}
@@ -41,14 +62,14 @@ func (c *Context) Interpolate(v *Value) (text Text, ok bool) {
 	return c.InterpolateScalar(v.Scalar())
 }
 
-// InterpolateScalar is Interpolate for a scalar in hand.
+// InterpolateScalar is InterpolateSecret for a scalar in hand.
 func (c *Context) InterpolateScalar(s Scalar) (text Text, ok bool) {
 	if !strings.Contains(s.Text, "${") {
 		return Text{Scalar: s}, true
 	}
 	r := replacer{context: c, source: s, good: true}
 	r.run()
-	text = Text{Scalar: s, Tainted: r.tainted, Replaced: r.replaced, Undefined: r.undefined}
+	text = Text{Scalar: s, Tainted: r.tainted, Replaced: r.replaced, Undefined: r.undefined, secretAt: r.secretAt, secretWidth: r.secretWidth}
 	text.Scalar.Text, text.offsets = r.out.String(), r.offsets
 	if text.offsets == nil {
 		text.offsets = []int{}
@@ -64,6 +85,7 @@ type replacer struct {
 	out                          strings.Builder
 	offsets                      []int
 	tainted, replaced, undefined bool
+	secretAt, secretWidth        int
 	good                         bool
 }
 
@@ -113,7 +135,7 @@ var variableForm = regexp.MustCompile(`^([A-Za-z_][A-Za-z0-9_]*)(?:(:-|:\?)((?s:
 
 func (r *replacer) variable(rest string) {
 	length, closed := variableLength(rest)
-	written := rest[:length]
+	written, before := rest[:length], r.tainted
 	runes := utf8.RuneCountInString(written)
 	r.replaced = true
 	value, problem := "", r.bad(runes, fmt.Sprintf("%s is not closed", written), "write ${NAME}; a literal ${ is $${")
@@ -123,6 +145,9 @@ func (r *replacer) variable(rest string) {
 	if problem != nil {
 		r.context.Findings.Add(*problem)
 		r.good = false
+	}
+	if r.tainted && !before {
+		r.secretAt, r.secretWidth = r.runes, runes
 	}
 	r.write(value)
 	r.skip(runes)
