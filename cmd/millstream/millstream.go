@@ -39,7 +39,7 @@ func run(args []string, in io.Reader, out, errOut io.Writer) int {
 	root.SetVersionTemplate("millstream {{.Version}}\n")
 	root.AddCommand(runCommand(s), validateCommand(s), testCommand(s), graphCommand(s), versionCommand(s),
 		evalCommand(s), schemaCommand(s), fmtCommand(s), listCommand(s),
-		docsCommand(s), newCommand(s), planCommand(s), explainCommand(s),
+		docsCommand(s), newCommand(s), planCommand(s), explainCommand(s), reloadCommand(s), statusCommand(s),
 	)
 	err := root.Execute()
 	if err != nil && !reported(err) {

@@ -1,13 +1,16 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"slices"
 	"sync"
 	"syscall"
@@ -16,9 +19,14 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/millstream/millstream/engine"
+	"github.com/millstream/millstream/engine/fleet"
 	"github.com/millstream/millstream/flow"
+	"github.com/millstream/millstream/internal/admin"
+	"github.com/millstream/millstream/internal/revision"
 	"github.com/millstream/millstream/internal/terminal"
+	"github.com/millstream/millstream/internal/watch"
 	"github.com/millstream/millstream/pipelines"
+	"github.com/millstream/millstream/pipelines/diag"
 )
 
 // runFlags are the flags of run.
@@ -26,11 +34,15 @@ type runFlags struct {
 	load         loadFlags
 	state        string
 	instance     string
+	watch        bool
+	admin        string
 	drainTimeout time.Duration
 	startTimeout time.Duration
 	logFormat    string
 	logLevel     string
 	quiet        bool
+	// stateGiven: the user has written --state.
+	stateGiven bool
 }
 
 func runCommand(s *streams) *cobra.Command {
@@ -39,21 +51,37 @@ func runCommand(s *streams) *cobra.Command {
 		Use:   "run PATH…",
 		Short: "Run pipelines",
 		Long: "run runs pipeline files, and every *.yaml of directories, each pipeline on its own. It ends when all pipelines have ended:\n" +
-			"with 0, or with 1 when one failed. The first SIGINT or SIGTERM drains: nothing more is read, what is in flight is delivered. What is\n" +
-			"left when the drain timeout passes stays at its source, and the exit code is 3. A second signal stops at once, with 130; signals within\n" +
-			"250 ms count as one. A pipeline that ends by a failure drains as long at most. What does not obey is left behind after 5 s more.",
+			"with 0, with 1 when one failed, with 2 when a file has errors. The first SIGINT or SIGTERM drains: nothing more is read, and what is\n" +
+			"in flight is delivered. What is left when the drain timeout passes stays at its source, and the exit code is 3. A second signal stops at once, with 130;\n" +
+			"signals within 250 ms count as one. A pipeline that ends by a failure drains as long at most. What does not obey is left\n" +
+			"behind after 5 s more.\n\n" +
+			"With --watch, which is on for directories, a change of a file is taken over while messages flow; SIGHUP and millstream reload do so at\n" +
+			"once. A file with errors changes nothing: its pipeline runs on as it was, and the others take over what they have.",
 		Args: cobra.MinimumNArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error { return s.run(args, &f) },
+		RunE: func(c *cobra.Command, args []string) error {
+			if !c.Flags().Changed("watch") {
+				f.watch = slices.ContainsFunc(args, isDirectory)
+			}
+			f.stateGiven = c.Flags().Changed("state")
+			return s.run(args, &f)
+		},
 	}
 	f.load.add(c)
 	c.Flags().StringVar(&f.state, "state", ".millstream", "directory for state; made only when something is kept")
 	c.Flags().StringVar(&f.instance, "instance", "", "name of this instance, unlike that of others that run the same files (default: the host name)")
-	c.Flags().DurationVar(&f.drainTimeout, "drain-timeout", 10*time.Second, "how long messages in flight may take to end after the first signal or a failure")
+	c.Flags().BoolVar(&f.watch, "watch", false, "take over changes of the files while running (default: on when a PATH is a directory)")
+	c.Flags().StringVar(&f.admin, "admin", "", "also answer /livez, /readyz, /status and POST /reload on this address, such as 127.0.0.1:8080")
+	c.Flags().DurationVar(&f.drainTimeout, "drain-timeout", 10*time.Second, "how long messages in flight may take to end after the first signal, a failure or a reload")
 	c.Flags().DurationVar(&f.startTimeout, "start-timeout", 30*time.Second, "how long a pipeline may take to connect")
 	c.Flags().StringVar(&f.logFormat, "log-format", "text", "text or json")
 	c.Flags().StringVar(&f.logLevel, "log-level", "info", "debug, info, warn or error")
 	c.Flags().BoolVar(&f.quiet, "quiet", false, "do not print the summary of what went where")
 	return c
+}
+
+func isDirectory(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
 }
 
 func (s *streams) run(paths []string, f *runFlags) error {
@@ -63,43 +91,103 @@ func (s *streams) run(paths []string, f *runFlags) error {
 	if err != nil {
 		return failWith(exitInvalid, err)
 	}
-	programs, findings, err := s.load(paths, &f.load, false)
-	if err != nil {
-		return err
-	}
-	if err := s.complain(findings); err != nil {
-		return err
-	}
-	for _, p := range programs {
-		hidden.masks = append(hidden.masks, p.Mask)
-	}
 	slog.SetDefault(log)
+	if f.instance == "" {
+		f.instance, _ = os.Hostname()
+	}
+	v := s.supervisor(paths, f, hidden, log)
+	signals, hangups := make(chan os.Signal, 2), make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer func() {
+		signal.Stop(signals)
+		signal.Stop(hangups)
+		close(signals)
+	}()
+	v.signals, v.hangups = distinct(signals), hangups
+	endAdmin, err := v.listen(f)
+	if err != nil {
+		return failWith(exitInvalid, err)
+	}
+	defer endAdmin()
+	if f.watch {
+		v.watcher = watch.New(paths, watch.Options{Match: isPipeline, Logger: log})
+		defer v.watcher.Close()
+	}
+	code := v.run()
+	if !f.quiet && !v.gaveUp {
+		s.summary(v.fleet.Pipelines())
+	}
+	if code != exitFine {
+		return failWith(code, v.invalid)
+	}
+	return nil
+}
+
+// supervisor makes what runs pipelines; it still lacks signals, and a watcher.
+func (s *streams) supervisor(paths []string, f *runFlags, hidden *maskWriter, log *slog.Logger) *supervisor {
 	e := engine.New(engine.Options{
 		Logger: log, Instance: f.instance, StateDir: f.state, Unhandled: unhandledPrinter(s.err),
 		DrainTimeout: f.drainTimeout,
 	})
-	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
-	defer func() {
-		signal.Stop(signals)
-		close(signals)
-	}()
-	r := &runner{engine: e, signals: distinct(signals), drain: f.drainTimeout, log: log}
-	r.startAll(programs, f.startTimeout)
-	if r.gaveUp != exitFine {
-		return failWith(r.gaveUp, nil)
+	v := &supervisor{
+		engine: e, drain: f.drainTimeout, log: log, paths: paths, watching: f.watch, requests: make(chan request), ended: make(chan struct{}),
+		fleet: fleet.New(e, fleet.Options{DrainTimeout: f.drainTimeout, StartTimeout: f.startTimeout, Logger: log}),
+		about: admin.Status{Version: version, PID: os.Getpid(), Instance: f.instance, Started: time.Now().UTC(), Watching: f.watch},
 	}
-	code := r.wait()
-	if !f.quiet {
-		s.summary(r.started)
+	for _, p := range paths {
+		if abs, err := filepath.Abs(p); err == nil {
+			p = abs
+		}
+		v.about.Paths = append(v.about.Paths, p)
 	}
-	if code == exitFine && r.failed != exitFine {
-		code = r.failed
+	v.load = func(paths []string) *revision.Set {
+		set := s.loadSet(paths, &f.load, false)
+		if set.Err == nil && !f.watch {
+			set.Err = noFiles(set)
+		}
+		return set
 	}
-	if code != exitFine {
-		return failWith(code, nil)
+	o := revision.Options{
+		Fleet: v.fleet, Load: func() *revision.Set { return v.load(paths) }, Took: v.took, Hide: hidden.hide, Logger: log,
+		Print: func(findings *diag.List) { s.printFindings(findings, f.logFormat, log) },
 	}
-	return nil
+	if f.watch {
+		store, err := revision.OpenStore(f.state)
+		if err != nil {
+			log.Warn("not every last good revision can be read", "error", err)
+		}
+		o.Store = store
+		o.Compile = func(path string, text []byte) (*pipelines.Program, *diag.List) {
+			opts, err := s.options(&f.load, false, newLoading())
+			if err != nil {
+				return nil, &diag.List{}
+			}
+			return pipelines.Compile(path, text, opts)
+		}
+	}
+	v.keeper = revision.New(o)
+	return v
+}
+
+// printFindings prints findings as validate does; between lines of JSON, as such.
+func (s *streams) printFindings(findings *diag.List, logFormat string, log *slog.Logger) {
+	if logFormat != "json" {
+		_ = s.complain(findings) // that there are errors is told by the receipt
+		return
+	}
+	var text bytes.Buffer
+	var list []map[string]any
+	if err := diag.Write(&text, diag.FormatJSON, findings); err != nil || json.Unmarshal(text.Bytes(), &list) != nil {
+		return
+	}
+	for _, f := range list {
+		level := slog.LevelError
+		if f["severity"] == diag.Warning.String() {
+			level = slog.LevelWarn
+		}
+		log.Log(context.Background(), level, "finding", "finding", f)
+	}
 }
 
 // sameSignal is within what time signals count as one: a shell, timeout(1) or a supervisor may send one to the process and to its group.
@@ -124,51 +212,6 @@ func distinct(signals <-chan os.Signal) <-chan os.Signal {
 	return out
 }
 
-// runner takes pipelines from their start to their end, and obeys signals on the way.
-type runner struct {
-	engine  *engine.Engine
-	signals <-chan os.Signal
-	drain   time.Duration
-	log     *slog.Logger
-	started []*engine.Pipeline
-	// failed is the exit code of a pipeline that could not start, and not because of a signal; exitFine when all did.
-	failed int
-	// draining: the first signal has come.
-	draining bool
-	// gaveUp is the exit code when something was still starting and is not waited for.
-	gaveUp int
-}
-
-// startAll starts every pipeline; one that fails to start touches no other. A signal ends the starting.
-func (r *runner) startAll(programs []*pipelines.Program, timeout time.Duration) {
-	ctx, cancel := context.WithTimeout(context.Background(), timeout)
-	defer cancel()
-	done := make(chan struct{})
-	go func() {
-		r.start(ctx, programs)
-		close(done)
-	}()
-	select {
-	case <-done:
-	case sig := <-r.signals:
-		r.drains(sig)
-		cancel()
-		select {
-		case <-done:
-		case <-time.After(r.drain):
-			r.log.Error("the drain timeout passed while pipelines were starting")
-			r.gaveUp = exitDeadline
-		case <-r.signals:
-			r.gaveUp = exitInterrupted
-		}
-	}
-}
-
-func (r *runner) drains(sig os.Signal) {
-	r.draining = true
-	r.log.Info("draining; a second signal stops at once", "signal", sig.String(), "timeout", r.drain)
-}
-
 // startCode is the exit code of a pipeline that does not start.
 func startCode(err error) int {
 	var e *flow.Error
@@ -176,94 +219,6 @@ func startCode(err error) int {
 		return exitState
 	}
 	return exitFailed
-}
-
-// startOne starts a pipeline. A broker that is down is tried again until the time for starting is over; what waiting cannot mend fails at
-// once.
-func (r *runner) startOne(ctx context.Context, prog *pipelines.Program) (*engine.Pipeline, error) {
-	for pause := firstPause; ; pause = min(2*pause, longestPause) {
-		p, err := r.engine.Start(ctx, prog)
-		var e *flow.Error
-		if err == nil || !errors.As(err, &e) || e.Class != flow.Transient || ctx.Err() != nil {
-			return p, err
-		}
-		if pause == firstPause {
-			r.log.Warn("pipeline cannot start yet; it is tried again", "pipeline", prog.Name, "error", err)
-		}
-		select {
-		case <-time.After(pause):
-		case <-ctx.Done():
-			return nil, err
-		}
-	}
-}
-
-// The pauses between attempts to start.
-const (
-	firstPause   = 250 * time.Millisecond
-	longestPause = 2 * time.Second
-)
-
-func (r *runner) start(ctx context.Context, programs []*pipelines.Program) {
-	var (
-		wg      sync.WaitGroup
-		codes   = make([]int, len(programs))
-		started = make([]*engine.Pipeline, len(programs))
-	)
-	for i, prog := range programs {
-		wg.Add(1)
-		go func() {
-			defer wg.Done()
-			p, err := r.startOne(ctx, prog)
-			if err != nil && errors.Is(ctx.Err(), context.Canceled) {
-				r.log.Info("pipeline not started", "pipeline", prog.Name)
-				return
-			}
-			if err != nil {
-				r.log.Error("pipeline failed to start", "pipeline", prog.Name, "error", err)
-				codes[i] = startCode(err)
-				return
-			}
-			started[i] = p
-		}()
-	}
-	wg.Wait()
-	r.started = slices.DeleteFunc(started, func(p *engine.Pipeline) bool { return p == nil })
-	r.failed = slices.Max(append(codes, exitFine))
-}
-
-// wait waits for all pipelines to end, or for signals, and returns the exit code.
-func (r *runner) wait() int {
-	ended := make(chan struct{})
-	go func() {
-		for _, p := range r.started {
-			<-p.Done()
-		}
-		close(ended)
-	}()
-	if !r.draining {
-		select {
-		case <-ended:
-			return worst(r.started)
-		case sig := <-r.signals:
-			r.drains(sig)
-		}
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), r.drain)
-	defer cancel()
-	stopped := make(chan error, 1)
-	go func() { stopped <- r.engine.Stop(ctx) }()
-	select {
-	case err := <-stopped:
-		if errors.Is(err, engine.ErrDeadline) {
-			r.log.Error("the drain timeout passed; what was in flight stays at its source", "error", err)
-			return exitDeadline
-		}
-		return worst(r.started)
-	case <-r.signals:
-		r.log.Error("stopped at once by a second signal; what was in flight stays at its source")
-		return exitInterrupted
-	}
 }
 
 func worst(started []*engine.Pipeline) int {
@@ -275,7 +230,7 @@ func worst(started []*engine.Pipeline) int {
 	return exitFine
 }
 
-// summary prints what went where, one pipeline after another.
+// whereLeft says what becomes of records that were not settled.
 func whereLeft(p *pipelines.Program) string {
 	for i := range p.Sources {
 		if p.Sources[i].Traits.Stream {
@@ -285,6 +240,7 @@ func whereLeft(p *pipelines.Program) string {
 	return "left at the source"
 }
 
+// summary prints what went where, one pipeline after another.
 func (s *streams) summary(started []*engine.Pipeline) {
 	for _, p := range started {
 		b := p.Balance()

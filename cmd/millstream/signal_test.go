@@ -19,7 +19,9 @@ import (
 
 	"github.com/millstream/millstream/engine"
 	"github.com/millstream/millstream/flow"
+	"github.com/millstream/millstream/internal/revision"
 	"github.com/millstream/millstream/pipelines"
+	"github.com/millstream/millstream/pipelines/diag"
 )
 
 // waiting bounds how long a test waits for what must come.
@@ -214,10 +216,13 @@ func TestAStartThatHangsEndsWithTheSecondSignalOrTheDrainTimeout(t *testing.T) {
 				signals <- syscall.SIGTERM
 			}
 			log := slog.New(slog.NewTextHandler(io.Discard, nil))
-			r := &runner{engine: engine.New(engine.Options{Logger: log}), signals: signals, drain: c.drain, log: log}
-			r.startAll([]*pipelines.Program{hanging(t)}, time.Hour)
-			if r.gaveUp != c.want {
-				t.Errorf("exit code %d, want %d", r.gaveUp, c.want)
+			s := &streams{in: &bytes.Buffer{}, out: io.Discard, err: io.Discard}
+			v := s.supervisor(nil, &runFlags{startTimeout: time.Hour, drainTimeout: c.drain}, &maskWriter{to: io.Discard}, log)
+			v.signals = signals
+			set := &revision.Set{Files: []revision.File{{Path: "p.yaml", Program: hanging(t), Findings: &diag.List{}}}}
+			v.keeper = revision.New(revision.Options{Fleet: v.fleet, Logger: log, Load: func() *revision.Set { return set }})
+			if code := v.run(); code != c.want || !v.gaveUp {
+				t.Errorf("exit code %d, want %d; gave up: %t", code, c.want, v.gaveUp)
 			}
 		})
 	}

@@ -61,6 +61,8 @@ type Attempt struct {
 
 	pipelines int // how many there are to run
 	err       error
+	// interrupted: the process was told to stop meanwhile.
+	interrupted bool
 }
 
 // Older is a pipeline that runs an older text than its file holds.
@@ -76,6 +78,9 @@ func (a *Attempt) OK() bool { return a.Outcome == Applied || a.Outcome == Unchan
 
 // Err is what Error says.
 func (a *Attempt) Err() error { return a.err }
+
+// Interrupted tells that the attempt was ended before it was through.
+func (a *Attempt) Interrupted() bool { return a.interrupted }
 
 // Pipelines is how many pipelines there are to run, whether they do or not.
 func (a *Attempt) Pipelines() int { return a.pipelines }

@@ -47,6 +47,8 @@ type Keeper struct {
 	// held is what runs of each file, by path; guarded by attempting, and so is quiet.
 	held  map[string]held
 	quiet string // the last attempt that had nothing to tell but this again
+	// printed are the findings that were printed last.
+	printed string
 
 	mu       sync.Mutex
 	attempts []Attempt // the newest first
@@ -143,7 +145,7 @@ func (k *Keeper) apply(ctx context.Context, a *Attempt, c *choice) {
 	k.opts.Hide(slices.Concat(k.opts.Fleet.Running(), c.programs))
 	r := k.opts.Fleet.Apply(ctx, c.programs)
 	failpoint.Hit(failpoint.ReloadApplied)
-	a.Steps = r.Steps
+	a.Steps, a.interrupted = r.Steps, ctx.Err() != nil
 	for _, s := range r.Steps {
 		a.Drained += s.Drained
 		a.Pause = max(a.Pause, s.Pause)
@@ -165,6 +167,14 @@ func (k *Keeper) apply(ctx context.Context, a *Attempt, c *choice) {
 	k.held = next
 	k.opts.Hide(slices.Concat(k.opts.Fleet.Running(), c.programs))
 	k.remember(&r, c)
+}
+
+// Preview says what an attempt with these files would do.
+func (k *Keeper) Preview(set *Set) (steps []pipelines.PlanStep, broken []string, findings *diag.List) {
+	k.attempting.Lock()
+	defer k.attempting.Unlock()
+	c := k.choose(set, false)
+	return pipelines.Plan(k.opts.Fleet.Running(), c.programs), c.broken, c.findings
 }
 
 // remember keeps the texts of what was taken over, and forgets the pipelines that are gone.
@@ -221,9 +231,10 @@ func (k *Keeper) finish(a *Attempt, findings *diag.List, told bool) {
 		_ = diag.Write(&asJSON, diag.FormatJSON, findings) // a buffer takes everything
 		_ = diag.Write(&asText, diag.FormatText, findings)
 		a.Findings, a.Report = asJSON.Bytes(), asText.String()
-		if !told {
+		if !told && (findings.HasErrors() || k.printed != a.Report) {
 			k.opts.Print(findings)
 		}
+		k.printed = a.Report
 	}
 	a.Duration = time.Since(a.Began)
 	if told {

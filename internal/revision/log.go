@@ -16,6 +16,10 @@ func (k *Keeper) log(a *Attempt) {
 		failed = "pipeline failed to start"
 	}
 	for _, s := range a.Failed() {
+		if a.interrupted {
+			log.Info("pipeline not started", "pipeline", s.Pipeline)
+			continue
+		}
 		log.Error(failed, "pipeline", s.Pipeline, "action", s.Action, "outcome", s.Outcome, "error", s.Error)
 	}
 	for _, o := range a.Older {
@@ -25,8 +29,8 @@ func (k *Keeper) log(a *Attempt) {
 		}
 		log.Error(message, "pipeline", o.Pipeline, "path", o.Path)
 	}
-	if a.Trigger == ByStart && a.OK() {
-		return // each pipeline has said that it started
+	if a.Trigger == ByStart && (len(a.Older) == 0 || a.interrupted) {
+		return // each pipeline has said that it started, or why not; findings have been printed
 	}
 	level, message := slog.LevelInfo, "reload: "+string(a.Outcome)
 	if a.Trigger == ByStart {
