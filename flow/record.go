@@ -172,6 +172,8 @@ func (b *Batch) Bytes() int64 {
 type Lane struct {
 	// Name identifies the lane in logs: topic/partition, queue, path.
 	Name string
+	// Unordered: the lane's records have no order among each other unless the file asks for one; set before the first batch is pushed.
+	Unordered bool
 
 	once      sync.Once
 	abandoned chan struct{}
