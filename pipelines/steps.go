@@ -12,11 +12,8 @@ import (
 	"github.com/millstream/millstream/pipelines/yamldoc"
 )
 
-// reservedVerbs belong to the stateful release; laterVerbs are in the language and not built yet.
-var (
-	reservedVerbs = []string{"dedupe", "window", "join", "delay", "batch"}
-	laterVerbs    = []string{"call"}
-)
+// reservedVerbs belong to the stateful release.
+var reservedVerbs = []string{"dedupe", "window", "join", "delay", "batch"}
 
 type nodeCommon struct {
 	From    *yamldoc.Value `yaml:"from"`
@@ -194,9 +191,6 @@ func (l *loader) noVerb(v *yamldoc.Value, common []string, what string) {
 		case slices.Contains(common, key.Text):
 		case slices.Contains(reservedVerbs, key.Text):
 			l.findings.Add(key.Whole(diag.NotAvailable, key.Text+" is reserved for the stateful release", ""))
-			return
-		case slices.Contains(laterVerbs, key.Text):
-			l.findings.Add(key.Whole(diag.NotAvailable, key.Text+" is not available yet", "verbs: "+strings.Join(names, ", ")))
 			return
 		default:
 			hint := didYouMean(key.Text, names)

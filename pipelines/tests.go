@@ -157,15 +157,35 @@ func (l *loader) test(v *yamldoc.Value) Test {
 	return t
 }
 
-// checkStub finds a stub for a node that is not there.
+// checkStub finds a stub for a node that is not there, or asks nobody.
 func (l *loader) checkStub(v *yamldoc.Value, name string) {
-	if p := l.byName[name]; p != nil && p.kind == nodePart || l.lost {
+	stub, ok := lookup(v, "stub", name)
+	if !ok || !l.sound {
 		return
 	}
-	if stub, ok := lookup(v, "stub", name); ok {
-		key := place(stub)
-		l.findings.Add(key.Whole(diag.UnknownName, fmt.Sprintf("stub names no node %q", name), "name a node with call"))
+	var names, callers []string
+	for i := range l.prog.Nodes {
+		n := &l.prog.Nodes[i]
+		names = append(names, n.Name)
+		if _, asks := n.Processor.(flow.Caller); asks {
+			callers = append(callers, n.Name)
+		}
 	}
+	key := place(stub)
+	hint := didYouMean(name, callers)
+	switch {
+	case slices.Contains(callers, name):
+		return
+	case len(callers) == 0:
+		hint = "no node of this file asks anybody; leave stub out"
+	case hint == "":
+		hint = "nodes with call: " + strings.Join(callers, ", ")
+	}
+	if slices.Contains(names, name) {
+		l.findings.Add(key.Whole(diag.UnknownName, fmt.Sprintf("%q asks nobody, so it needs no stub", name), hint))
+		return
+	}
+	l.findings.Add(key.Whole(diag.UnknownName, fmt.Sprintf("stub names no node %q", name), hint))
 }
 
 func (l *loader) instant(v *yamldoc.Value, field, text string, fallback time.Time) time.Time {

@@ -15,6 +15,9 @@ import (
 
 // compare lists the differences between what a test expects and what came.
 func (o *outcome) compare(prog *pipelines.Program, test *pipelines.Test) []string {
+	if lacks := o.lacking(); len(lacks) > 0 {
+		return lacks // what came of it is of no interest
+	}
 	var diffs []string
 	diffs = append(diffs, o.compareError(test)...)
 	for i := range prog.Sinks {

@@ -171,26 +171,6 @@ func (t *Template) Render(m *flow.Message, dst []byte) ([]byte, error) {
 	return dst, nil
 }
 
-// RenderQuoted is Render for a text with a syntax of its own: quote gives the form in which what an expression gave may stand behind what
-// was rendered so far.
-func (t *Template) RenderQuoted(m *flow.Message, quote func(before []byte, text string) (string, error)) ([]byte, error) {
-	var dst []byte
-	for i := range t.parts {
-		text, err := t.parts[i].render(m, nil)
-		if err != nil {
-			return nil, err
-		}
-		quoted := string(text)
-		if t.parts[i].program != nil {
-			if quoted, err = quote(dst, quoted); err != nil {
-				return nil, err
-			}
-		}
-		dst = append(dst, quoted...)
-	}
-	return dst, nil
-}
-
 func (p *templatePart) render(m *flow.Message, dst []byte) ([]byte, error) {
 	if p.program == nil {
 		return append(dst, p.text...), nil

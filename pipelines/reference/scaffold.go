@@ -27,6 +27,8 @@ var (
 		"transform":  "transform:\n  body.seen_at: now()\n  meta.kind: body.kind ?? \"none\"",
 		"route":      "route:\n  large: body.value > 100\n  small: body.value > 0\nunmatched: drop",
 		"split":      "split: body.items",
+		"decode":     "decode: json",
+		"encode":     "encode: [json, gzip, base64]",
 		"schema":     "schema:\n  type: object\n  required: [value]",
 		"sample":     "sample: { ratio: 0.1, by: body.device }",
 		"throttle":   "throttle: { rate: 100/s }",
