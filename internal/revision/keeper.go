@@ -44,7 +44,7 @@ type Keeper struct {
 	opts Options
 
 	attempting sync.Mutex
-	// held is what runs of each file, by path; guarded by attempting, and so is quiet.
+	// held is what runs of each file, by path; guarded by attempting, and so are quiet and printed.
 	held  map[string]held
 	quiet string // the last attempt that had nothing to tell but this again
 	// printed are the findings that were printed last.
@@ -127,17 +127,35 @@ func (k *Keeper) Attempt(ctx context.Context, trigger string) Attempt {
 	a.Hash, a.err = set.Hash(), set.Err
 	if a.err != nil {
 		a.Error = a.err.Error()
-		k.finish(&a, nil, false)
+		k.finish(&a)
 		return a
 	}
 	failpoint.Hit(failpoint.ReloadLoaded)
 	c := k.choose(set, a.Number == 1)
 	a.Broken, a.pipelines = c.broken, len(c.programs)
+	k.tell(&a, c.findings)
 	if !c.refused {
 		k.apply(ctx, &a, c)
 	}
-	k.finish(&a, c.findings, k.repeats(&a, c.findings))
+	k.finish(&a)
 	return a
+}
+
+// tell prints findings before anything is done, which may take long: those of an attempt that looks for changes and finds what it found
+// before are not told again, nor are warnings.
+func (k *Keeper) tell(a *Attempt, findings *diag.List) {
+	if findings.Len() == 0 {
+		k.printed = ""
+		return
+	}
+	var asJSON, asText bytes.Buffer
+	_ = diag.Write(&asJSON, diag.FormatJSON, findings) // a buffer takes everything
+	_ = diag.Write(&asText, diag.FormatText, findings)
+	a.Findings, a.Report = asJSON.Bytes(), asText.String()
+	if k.printed != a.Report || findings.HasErrors() && a.Trigger != ByWatch {
+		k.opts.Print(findings)
+	}
+	k.printed = a.Report
 }
 
 // apply lets the fleet take over, and remembers what runs.
@@ -208,36 +226,28 @@ func absolute(path string) string {
 	return abs
 }
 
-// repeats tells whether an attempt found the same errors in the same files as the last one, and changed nothing again.
-func (k *Keeper) repeats(a *Attempt, findings *diag.List) bool {
-	a.judge()
+// repeats tells whether an attempt, made by looking for changes, read what was read before and failed again.
+func (k *Keeper) repeats(a *Attempt) bool {
 	what := ""
 	if a.Outcome == Refused && a.Trigger == ByWatch {
-		what = fmt.Sprint(a.Hash, findings.All())
+		what = fmt.Sprint(a.Hash, a.Error, a.Report)
+		for _, s := range a.Failed() {
+			what += "\n" + s.Pipeline + s.Error
+		}
 	}
 	same := what != "" && what == k.quiet
 	k.quiet = what
 	return same
 }
 
-// finish judges an attempt, tells it and remembers it. What was told before is not told again.
-func (k *Keeper) finish(a *Attempt, findings *diag.List, told bool) {
+// finish judges an attempt, logs and remembers it. What repeats itself is not told again.
+func (k *Keeper) finish(a *Attempt) {
 	a.judge()
 	if a.Outcome == Applied || a.Outcome == Partly || a.Number == 1 {
 		a.Revision++
 	}
-	if findings != nil && findings.Len() > 0 {
-		var asJSON, asText bytes.Buffer
-		_ = diag.Write(&asJSON, diag.FormatJSON, findings) // a buffer takes everything
-		_ = diag.Write(&asText, diag.FormatText, findings)
-		a.Findings, a.Report = asJSON.Bytes(), asText.String()
-		if !told && (findings.HasErrors() || k.printed != a.Report) {
-			k.opts.Print(findings)
-		}
-		k.printed = a.Report
-	}
 	a.Duration = time.Since(a.Began)
-	if told {
+	if k.repeats(a) {
 		return
 	}
 	k.mu.Lock()
