@@ -1,9 +1,11 @@
 package codec
 
 import (
+	"errors"
 	"fmt"
 	"math/big"
 	"reflect"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -43,7 +45,7 @@ type cborCoder struct {
 func (c *cborCoder) Decode(payload []byte) (value.Value, error) {
 	var x any
 	if err := c.read.Unmarshal(payload, &x); err != nil {
-		return value.Value{}, err
+		return value.Value{}, cborError(err)
 	}
 	left := newBudget()
 	x, err := fromCBOR(x, &left)
@@ -51,6 +53,20 @@ func (c *cborCoder) Decode(payload []byte) (value.Value, error) {
 		return value.Value{}, err
 	}
 	return value.Unbox(x), nil
+}
+
+// cborError says what the decoder found without the words of Go.
+func cborError(err error) error {
+	var e *cbor.UnmarshalTypeError
+	if errors.As(err, &e) {
+		_, number, overflow := strings.Cut(e.Error(), "(")
+		if overflow {
+			number, _, _ = strings.Cut(number, " ")
+			return fmt.Errorf("the integer %s is larger than an int can hold", shortened(number))
+		}
+		return fmt.Errorf("a key of a map is no text but a %s", e.CBORType)
+	}
+	return errors.New(strings.TrimPrefix(err.Error(), "cbor: "))
 }
 
 // selfDescribed is the tag that only says that CBOR follows.
@@ -163,4 +179,4 @@ func toCBOR(x any, depth int) (any, error) {
 	return x, nil
 }
 
-var errYear = fmt.Errorf("a time before the year 0 or after 9999 cannot be written")
+var errYear = errors.New("a time before the year 0 or after 9999 cannot be written")

@@ -24,6 +24,8 @@ const (
 	MaxDepth = 128
 	// MaxValues is how many values one payload may hold, members and elements included.
 	MaxValues = 1_000_000
+	// MaxMarkup is the same for XML and YAML, which cost more to read.
+	MaxMarkup = 250_000
 )
 
 // Format is one way in which a body reads and is written.
@@ -148,7 +150,7 @@ type Shape struct {
 
 var (
 	errTooDeep  = fmt.Errorf("more than %d lists and maps inside each other", MaxDepth)
-	errTooMany  = fmt.Errorf("more than %d values", MaxValues)
+	errTooMany  = errors.New("more values than one payload may hold")
 	errShort    = errors.New("the payload ends too early")
 	errTrailing = errors.New("there is more behind the end")
 )

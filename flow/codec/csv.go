@@ -65,7 +65,7 @@ func (c *csvCoder) Decode(payload []byte) (value.Value, error) {
 	if !utf8.Valid(payload) {
 		return value.Value{}, errors.New("it holds bytes that are not UTF-8")
 	}
-	r := csv.NewReader(bytes.NewReader(bytes.TrimPrefix(payload, []byte("\uFEFF"))))
+	r := csv.NewReader(bytes.NewReader(bytes.TrimPrefix(payload, []byte(byteOrderMark))))
 	r.Comma, r.ReuseRecord, r.FieldsPerRecord = c.Delimiter, true, -1
 	columns := c.Columns
 	if c.Header {
@@ -161,7 +161,7 @@ func typed(text, as string) (any, error) {
 }
 
 func (c *csvCoder) Append(dst []byte, v value.Value) ([]byte, error) {
-	rows := []any{v.Box()}
+	start, rows := len(dst), []any{v.Box()}
 	if v.Kind() == value.KindList && (c.Header || c.Columns != nil || !isFlat(v.List())) {
 		rows = v.List()
 	}
@@ -187,8 +187,15 @@ func (c *csvCoder) Append(dst []byte, v value.Value) ([]byte, error) {
 		}
 	}
 	w.Flush()
-	return out.Bytes(), w.Error()
+	text := out.Bytes()
+	if bytes.HasPrefix(text[start:], []byte(byteOrderMark)) { // a reader would take it for a mark
+		text = slices.Insert(text, start, []byte(byteOrderMark)...)
+	}
+	return text, w.Error()
 }
+
+// byteOrderMark may stand before a text, as spreadsheets write it.
+const byteOrderMark = "\uFEFF"
 
 // writeRow writes a row; the one of a single empty field in quotes, since a blank line is no row.
 func writeRow(w *csv.Writer, out *bytes.Buffer, fields []string) error {

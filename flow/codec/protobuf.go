@@ -79,7 +79,9 @@ func messagesOf(list protoreflect.MessageDescriptors) string {
 	return out
 }
 
-type protobufCoder struct{ message protoreflect.MessageDescriptor }
+type protobufCoder struct {
+	message protoreflect.MessageDescriptor
+}
 
 func (c *protobufCoder) Decode(payload []byte) (value.Value, error) {
 	m := dynamicpb.NewMessage(c.message)

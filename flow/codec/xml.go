@@ -48,7 +48,7 @@ func (c *xmlCoder) Decode(payload []byte) (value.Value, error) {
 	if !utf8.Valid(payload) {
 		return value.Value{}, errors.New("it holds bytes that are not UTF-8")
 	}
-	r := &xmlReader{Decoder: xml.NewDecoder(bytes.NewReader(bytes.TrimPrefix(payload, []byte("\uFEFF")))), lists: c.Lists, left: newBudget()}
+	r := &xmlReader{Decoder: xml.NewDecoder(bytes.NewReader(bytes.TrimPrefix(payload, []byte(byteOrderMark)))), lists: c.Lists, left: MaxMarkup}
 	x, err := r.document()
 	if err != nil {
 		line, column := r.InputPos()

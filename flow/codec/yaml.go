@@ -51,7 +51,7 @@ func (yamlCoder) Decode(payload []byte) (v value.Value, err error) {
 	case !errors.Is(err, io.EOF):
 		return value.Value{}, yamlError(err)
 	}
-	r := yamlReader{left: newBudget()}
+	r := yamlReader{left: MaxMarkup}
 	x, err := r.value(doc.Content[0], 0)
 	if err != nil {
 		return value.Value{}, err
