@@ -105,6 +105,10 @@ func dialTLS(settings *tls.Config) func(ctx context.Context, network, address st
 		if c.ServerName == "" {
 			c.ServerName = transport.HostOf(address)
 		}
+		if len(c.Certificates) > 0 {
+			// Shown also to a broker that names other authorities: it says no then, and does not take us for nobody.
+			c.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &c.Certificates[0], nil }
+		}
 		d := tls.Dialer{NetDialer: &net.Dialer{Timeout: transport.DialTimeout}, Config: c}
 		return d.DialContext(ctx, network, address)
 	}

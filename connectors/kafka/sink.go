@@ -205,6 +205,9 @@ func (sl *slot) spoil(e *flow.Error) *flow.Error {
 // judge classifies a failure. A broker refuses whole batches: a record that was refused together with others is not bad yet, but tried
 // again, and then alone.
 func (sl *slot) judge(err error) *flow.Error {
+	if own := (*flow.Error)(nil); errors.As(err, &own) {
+		return own
+	}
 	e := classify(err)
 	if e.Class != flow.Permanent || sl.suspect() || e.Code == flow.CodeInvalidName {
 		return e

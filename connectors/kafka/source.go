@@ -52,6 +52,9 @@ type source struct {
 	mu         sync.Mutex
 	partitions map[string]map[int32]*partition
 	refusal    error
+
+	// denied is since when the brokers refuse permission, zero while they do not. Only the polling goroutine knows of it.
+	denied time.Time
 }
 
 func (c *Source) open(cl cluster, topics *selection) func(context.Context, flow.Host) (flow.Source, error) {
@@ -265,8 +268,25 @@ func (s *source) unpauseEmptied(paused map[string][]int32) {
 	}
 }
 
+// deniedPatience is how long a source waits for a permission that it does not have: a broker that starts may not know of all at once.
+const deniedPatience = 3 * time.Second
+
+// permitted ends a source that has no permission and gets none.
+func (s *source) permitted(err error) error {
+	if s.denied.IsZero() {
+		s.denied = time.Now()
+	}
+	if time.Since(s.denied) < deniedPatience {
+		return nil
+	}
+	return flow.Errorf(flow.ConfigError, flow.CodeAuth, "group %q may not read: %w", s.cfg.Group, err)
+}
+
 // fetchErrors logs what the client rides out, and returns what it cannot.
 func (s *source) fetchErrors(fetches kgo.Fetches) (fatal error) {
+	if fetches.NumRecords() > 0 {
+		s.denied = time.Time{}
+	}
 	fetches.EachError(func(topic string, partition int32, err error) {
 		var loss *kgo.ErrDataLoss
 		switch {
@@ -278,6 +298,9 @@ func (s *source) fetchErrors(fetches kgo.Fetches) (fatal error) {
 				"group %q has another member with this instance, pipeline and source name: give each process its own --instance: %w",
 				s.cfg.Group, err)
 		default:
+			if class, code := classOf(err); class == flow.ConfigError && code == flow.CodeAuth && fatal == nil {
+				fatal = s.permitted(err)
+			}
 			s.host.Logger().Warn("fetch failed; it is tried again", "topic", topic, "partition", partition, "error", err)
 			s.nap()
 		}

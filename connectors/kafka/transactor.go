@@ -73,8 +73,8 @@ func (s *transactor) Run(ctx context.Context, in flow.Intake) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-		if e := (*flow.Error)(nil); errors.As(err, &e) && e.Class == flow.ConfigError {
-			return err
+		if class, code := classOf(err); class == flow.ConfigError && code != flow.CodeMissing {
+			return flow.Errorf(class, code, "group %q: %w", s.member.cfg.Group, err)
 		}
 		s.member.host.Logger().Warn("the transactional client failed; a new one takes its place", "error", err)
 		s.closeSession()

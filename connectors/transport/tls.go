@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -73,7 +74,9 @@ func Failure(err error) bool {
 	var verification *tls.CertificateVerificationError
 	var alert tls.AlertError
 	var header tls.RecordHeaderError
-	return errors.As(err, &verification) || errors.As(err, &alert) || errors.As(err, &header)
+	var remote *net.OpError // what the other side says of our certificate, or of having none, is an alert of a type without a name
+	return errors.As(err, &verification) || errors.As(err, &alert) || errors.As(err, &header) ||
+		errors.As(err, &remote) && remote.Op == "remote error"
 }
 
 func inDir(dir, path string) string {
