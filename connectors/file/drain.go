@@ -63,6 +63,7 @@ func (f *follower) readOn(ctx context.Context, in flow.Intake, t *tail) (more bo
 		return false, fs.ErrNotExist, nil // what has its number is another file
 	case !same:
 		f.restart(t)
+		return true, nil, nil
 	}
 	if wrong := f.markHead(t, info.Size()); wrong != nil {
 		return false, wrong, nil

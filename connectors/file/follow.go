@@ -87,10 +87,11 @@ func (f *follower) Run(ctx context.Context, in flow.Intake) error {
 			return nil //nolint:nilerr // a source that is told to stop has not failed
 		case err != nil:
 			return err
+		case more:
 		case !f.follow:
 			f.sayWhatWaits()
 			return nil
-		case !more:
+		default:
 			f.watcher.wait(ctx, time.Since(began))
 		}
 	}
@@ -124,7 +125,7 @@ func (f *follower) pass(ctx context.Context, in flow.Intake) (more bool, err err
 	if f.follow {
 		return more, f.letGo(ctx, in)
 	}
-	return false, nil
+	return more, nil
 }
 
 // discover finds out which files there are and what has become of those that are known.
@@ -276,17 +277,16 @@ func (f *follower) gone(t *tail) {
 	f.positions.retire(t.at)
 }
 
-// restart reads a file from its beginning that was cut, or written anew in its place.
+// restart reads a file from its beginning that was cut, or written anew in its place, or that has got the number of one that was removed:
+// then it comes after what is left of others that had its path.
 func (f *follower) restart(t *tail) {
 	f.log.Info("a file was cut or written anew; it is read from its beginning", "path", t.path, "position", t.offset)
 	id := t.at.identity()
 	f.positions.forget(t.at)
 	t.at = f.positions.add(t.path, id)
 	t.offset, t.edge, t.barren, t.seen = 0, mark{}, 0, nil
-	if t.path != t.stream.path {
-		t.stream.tails = slices.DeleteFunc(t.stream.tails, func(other *tail) bool { return other == t })
-		f.join(t, t.path)
-	}
+	t.stream.tails = slices.DeleteFunc(t.stream.tails, func(other *tail) bool { return other == t })
+	f.join(t, t.path)
 }
 
 // letGo ends what was renamed or removed and does not grow any more, and forgets paths that have no file.
