@@ -19,6 +19,9 @@ func TestSimulationFindsBrokenRules(t *testing.T) {
 		{"a dead letter is waited for at an optional sink too", faultLetterOffered},
 		{"limits are kept", faultNoBudget},
 		{"a drain leaves what it gives up", faultDropOnDrain},
+		{"a reload lets what is in flight to a sink end before it closes the sink", faultSwitchUndrained},
+		{"a reload gives each sink the messages that are for it", faultOldIndexes},
+		{"a reload leaves what it gives up", faultDropOnReload},
 		{"what was computed side by side leaves in order", faultJoinUnordered},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -28,6 +28,7 @@ func (w *world) build() {
 			Name: "s" + strconv.Itoa(i), Connector: "sim", Format: document.Bytes, Order: p.Order, Open: w.openSource(i),
 		})
 		w.sources = append(w.sources, newSimSource(w, i))
+		p.Sources[i].Traits.Stream = w.sources[i].kind == onceKind
 	}
 	for i := range sinks + 1 {
 		s := newSimSink(w, i)
@@ -137,8 +138,10 @@ func (w *world) describe() {
 
 func (w *world) openSource(i int) func(context.Context, flow.Host) (flow.Source, error) {
 	return func(context.Context, flow.Host) (flow.Source, error) {
-		w.sources[i].opened()
-		return w.sources[i], nil
+		if err := w.mayOpen(); err != nil {
+			return nil, err
+		}
+		return &simReader{simSource: w.sources[i]}, nil
 	}
 }
 

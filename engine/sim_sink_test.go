@@ -44,8 +44,6 @@ func newSimSink(w *world, index int) *simSink {
 	return s
 }
 
-func (s *simSink) open(context.Context, flow.Host) (flow.Sink, error) { return s, nil }
-
 // letterOf tells who failed a dead letter; ok is false for any other message.
 func letterOf(o *flow.Outgoing) (by string, ok bool) {
 	for _, h := range o.Headers() {

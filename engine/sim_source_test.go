@@ -75,17 +75,17 @@ func newSimSource(w *world, index int) *simSource {
 	return s
 }
 
-// opened begins a round: what is known is what was committed.
-func (s *simSource) opened() {
-	s.w.mu.Lock()
-	defer s.w.mu.Unlock()
+// begin lets a reader begin: what is known is what was committed. The world's lock is held.
+func (s *simSource) begin() {
 	for _, p := range s.parts {
 		for i := range p.records {
 			r := &p.records[i]
 			r.gone = r.gone || s.kind == onceKind && r.delivered > 0 && !r.settled
 		}
 		s.rewind(p)
-		p.flying, p.idle = 0, nil
+		if p.flying > 0 {
+			s.w.violateLocked("%s is read anew while %d of its batches are under way", p.name, p.flying)
+		}
 	}
 }
 
@@ -124,6 +124,7 @@ func (s *simSource) read(ctx context.Context, in flow.Intake, p *partition, part
 			return
 		}
 		if err := in.Push(ctx, b); err != nil {
+			s.keep(p, b)
 			return
 		}
 		s.taken(p, b)
@@ -178,6 +179,16 @@ func (s *simSource) batch(p *partition, lane *flow.Lane, part int32) *flow.Batch
 	}
 	p.flying++
 	return b
+}
+
+// keep takes back what the engine did not take in.
+func (s *simSource) keep(p *partition, b *flow.Batch) {
+	s.w.mu.Lock()
+	defer s.w.mu.Unlock()
+	p.flying--
+	for i := range b.Records {
+		p.records[b.Records[i].Tag].delivered--
+	}
 }
 
 // taken checks the limits. The count may be behind the engine's by what is coming back, never ahead.
@@ -256,6 +267,3 @@ func (w *world) outcome(source int, r *simRecord) (flow.End, bool) {
 	}
 	return w.holdsAll(s.Out, r.id, "")
 }
-
-// Close implements flow.Source.
-func (s *simSource) Close(context.Context) error { return nil }

@@ -32,6 +32,10 @@ type world struct {
 	sources []*simSource
 	sinks   []*simSink
 
+	variants int               // of the program
+	running  map[string]string // how each source and sink is opened
+	reloads  bool              // one is under way
+
 	facts      map[fact]int
 	failedKeys map[string]bool
 	unhandled  int
@@ -62,7 +66,7 @@ const keptEvents = 400
 
 func newWorld(seed uint64) *world {
 	w := &world{
-		seed: seed, rng: rand.New(rand.NewPCG(seed, 0x6d696c6c)), facts: map[fact]int{}, failedKeys: map[string]bool{}, began: time.Now(),
+		seed: seed, rng: rand.New(rand.NewPCG(seed, 0x6d696c6c)), facts: map[fact]int{}, running: map[string]string{}, failedKeys: map[string]bool{}, began: time.Now(),
 	}
 	w.build()
 	return w

@@ -9,6 +9,7 @@ import (
 	"os"
 	"runtime"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -93,6 +94,7 @@ func (w *world) run(broken fault) {
 	w.mu.Lock()
 	w.crashed, w.healed = false, w.round >= healRound
 	w.mu.Unlock()
+	clear(w.running)
 	p, err := e.Start(context.Background(), w.program)
 	if err != nil {
 		w.violate("start: %v", err)
@@ -103,9 +105,14 @@ func (w *world) run(broken fault) {
 	if ending > 0 && !w.healed {
 		patience = time.Duration(w.intn(400)) * time.Millisecond
 	}
+	var late sync.WaitGroup
 	if w.watch(p, patience) {
+		if w.intn(4) == 0 {
+			late.Go(func() { w.reload(p) })
+		}
 		w.end(p, ending)
 	}
+	late.Wait()
 	b := p.Balance()
 	w.resent += b.Resent
 	if !b.Even() || b.InFlight != 0 {
@@ -116,6 +123,13 @@ func (w *world) run(broken fault) {
 // watch waits for the pipeline to end by itself, and resumes it when it pauses. It reports whether it has to be ended.
 func (w *world) watch(p *Pipeline, patience time.Duration) bool {
 	deadline := time.After(patience)
+	every := time.Hour
+	if w.intn(2) == 0 && !w.healed {
+		every = time.Duration(5+w.intn(200)) * time.Millisecond
+	}
+	reloads, resumes := time.NewTicker(every), time.NewTicker(400*time.Millisecond)
+	defer reloads.Stop()
+	defer resumes.Stop()
 	for {
 		select {
 		case <-p.Done():
@@ -125,7 +139,9 @@ func (w *world) watch(p *Pipeline, patience time.Duration) bool {
 				w.violate("the pipeline hangs in state %s: %+v", p.State(), p.Balance())
 			}
 			return true
-		case <-time.After(400 * time.Millisecond):
+		case <-reloads.C:
+			w.reload(p)
+		case <-resumes.C:
 			if p.State() == Paused {
 				w.mu.Lock()
 				w.healed = w.healed || w.rng.IntN(3) == 0
@@ -193,4 +209,4 @@ func (w *world) judge() {
 	}
 }
 
-var _ flow.Source = (*simSource)(nil)
+var _ flow.Source = (*simReader)(nil)
