@@ -35,7 +35,7 @@ func Write(w io.Writer, format Format, l *List) error {
 func WriteText(w io.Writer, l *List) error {
 	var out strings.Builder
 	lines := reader{sources: l.sources}
-	for _, f := range l.All() {
+	for _, f := range l.printed() {
 		fmt.Fprintf(&out, "%s:%d:%d: %s: %s [%s]\n", visible(f.Path), f.Line, f.Col, f.Severity, visible(f.Message), f.Code)
 		if line, ok := lines.sourceLine(f.Path, f.Line); ok {
 			line, marked := covered(line, l.sources[f.Path].hide, f)
@@ -75,7 +75,7 @@ type jsonFinding struct {
 // WriteJSON prints findings as one JSON array, empty when there are none.
 func WriteJSON(w io.Writer, l *List) error {
 	findings := make([]jsonFinding, 0, l.Len())
-	for _, f := range l.All() {
+	for _, f := range l.printed() {
 		findings = append(findings, jsonFinding{f.Path, f.Line, f.Col, f.Col + f.Width, f.Severity.String(), f.Code,
 			f.Message, f.Hint, f.Note})
 	}
@@ -90,7 +90,7 @@ func WriteGitHub(w io.Writer, l *List) error {
 	data := strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A")
 	property := strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A", ":", "%3A", ",", "%2C")
 	var out strings.Builder
-	for _, f := range l.All() {
+	for _, f := range l.printed() {
 		fmt.Fprintf(&out, "::%s file=%s,line=%d,col=%d::%s\n",
 			f.Severity, property.Replace(f.Path), f.Line, f.Col, data.Replace(fmt.Sprintf("%s [%s]", f.Message, f.Code)))
 	}
