@@ -10,7 +10,7 @@ import (
 func (l *loader) bodyBefore(p *part, formats []document.Format) *expression.Shape {
 	if p.kind == sourcePart {
 		switch {
-		case p.schema != nil && readsPaths(formats[p.number]):
+		case p.schema != nil && formats[p.number].HasPaths():
 			p.bodyOut = p.schema.schema.Shape()
 		case p.chain != nil && p.chain.Format != nil:
 			p.bodyOut = config.ShapeOf(p.chain.Format)
@@ -23,7 +23,7 @@ func (l *loader) bodyBefore(p *part, formats []document.Format) *expression.Shap
 		if r.errors {
 			out = r.target.bodyFailed()
 		}
-		if !readsPaths(formats[r.target.number]) {
+		if !formats[r.target.number].HasPaths() {
 			out = nil
 		}
 		if i == 0 {
@@ -34,9 +34,6 @@ func (l *loader) bodyBefore(p *part, formats []document.Format) *expression.Shap
 	}
 	return body
 }
-
-// readsPaths tells whether a body of this format has parts.
-func readsPaths(f document.Format) bool { return f == document.JSON || f == document.Coded }
 
 // bodyFailed is what is known of a message that failed: it is as it entered, which of a source and of a later step is anything.
 func (p *part) bodyFailed() *expression.Shape {

@@ -63,13 +63,41 @@ func (f *Format) Append(dst []byte, v value.Value) ([]byte, error) {
 	case f.Kind == document.Coded:
 		return f.Coder.Append(dst, v)
 	case f.Kind == document.JSON:
-		return value.AppendJSON(dst, v)
+		return appendJSON(dst, v)
 	case v.Kind() == value.KindString:
 		return append(dst, v.Str()...), nil
 	case v.Kind() == value.KindBytes:
 		return append(dst, v.BytesValue()...), nil
 	}
 	return dst, fmt.Errorf("the body is %s, and %s takes a string or bytes", v.Kind(), f.Name)
+}
+
+// appendJSON writes JSON, and names the path of what JSON cannot say.
+func appendJSON(dst []byte, v value.Value) ([]byte, error) {
+	out, err := value.AppendJSON(dst, v)
+	if err == nil {
+		return out, nil
+	}
+	return dst, unsaid(v.Box(), err)
+}
+
+// unsaid puts the path of the first value that cannot be written as JSON before the error.
+func unsaid(x any, err error) error {
+	switch x := x.(type) {
+	case []any:
+		for i := range x {
+			if _, inner := value.AppendJSON(nil, value.Unbox(x[i])); inner != nil {
+				return element(i, unsaid(x[i], inner))
+			}
+		}
+	case map[string]any:
+		for _, name := range sortedKeys(x) {
+			if _, inner := value.AppendJSON(nil, value.Unbox(x[name])); inner != nil {
+				return member(name, unsaid(x[name], inner))
+			}
+		}
+	}
+	return err
 }
 
 // Layer is one byte codec.

@@ -50,7 +50,7 @@ func lineError(number, start int, err error) error {
 
 func (ndjson) Append(dst []byte, v value.Value) ([]byte, error) {
 	if v.Kind() != value.KindList {
-		return value.AppendJSON(dst, v)
+		return appendJSON(dst, v)
 	}
 	start := len(dst)
 	for i, x := range v.List() {
@@ -58,7 +58,7 @@ func (ndjson) Append(dst []byte, v value.Value) ([]byte, error) {
 			dst = append(dst, '\n')
 		}
 		var err error
-		if dst, err = value.AppendJSON(dst, value.Unbox(x)); err != nil {
+		if dst, err = appendJSON(dst, value.Unbox(x)); err != nil {
 			return dst[:start], element(i, err)
 		}
 	}

@@ -32,6 +32,9 @@ const (
 	Coded
 )
 
+// HasPaths tells whether a body of this format may have parts.
+func (f Format) HasPaths() bool { return f == JSON || f == Coded }
+
 // Coder turns payloads of one format into values and back. It is safe for concurrent use.
 type Coder interface {
 	// Decode reads a payload that is not empty, whole. The value is made of what value.Value.Box returns and may alias the payload. It

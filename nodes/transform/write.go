@@ -26,7 +26,7 @@ func build(b *config.Builder, l *line) writer {
 	if bad || r == nil {
 		return nil
 	}
-	if target.Kind == expression.TargetBody && b.Scope.Format != document.JSON && (len(target.Path) > 0 || target.Each) {
+	if target.Kind == expression.TargetBody && (len(target.Path) > 0 || target.Each) && !b.Scope.Format.HasPaths() {
 		b.Findings.Add(l.key.Whole("path-into-text", "body is not a map here: its format has no paths", "write body as a whole; or decode: json"))
 		return nil
 	}
