@@ -26,8 +26,10 @@ type appender struct {
 	regular bool
 	// intact: the file is known to end with a whole line.
 	intact bool
-	last   time.Time // of the last write
-	buf    []byte
+	// lasting: the file's name is known to be on the disk. An earlier process may have made the file and not come to that.
+	lasting bool
+	last    time.Time // of the last write
+	buf     []byte
 }
 
 // manner is how a sink wants its lines written.
@@ -141,17 +143,18 @@ func (a *appender) sync(mode string) error {
 func (a *appender) ready(how manner, line int) (size int64, err error) {
 	if a.file != nil && a.regular && !a.at.named(a.file) {
 		a.close()
+		a.lasting = false
 	}
 	for {
 		if a.file == nil {
-			if err := a.open(how.sync); err != nil {
+			if err := a.open(); err != nil {
 				return 0, err
 			}
 		}
 		if !a.regular {
 			return 0, nil
 		}
-		if err := a.mend(how.log); err != nil {
+		if err := errors.Join(a.keep(how.sync), a.mend(how.log)); err != nil {
 			return 0, writeError(err)
 		}
 		if size, err = a.size(); err != nil {
@@ -167,16 +170,16 @@ func (a *appender) ready(how manner, line int) (size int64, err error) {
 }
 
 // probe opens the file, so that a pipeline whose file cannot be written does not start. It does not change it.
-func (a *appender) probe(sync string) error {
+func (a *appender) probe() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.file != nil {
 		return nil
 	}
-	return a.open(sync)
+	return a.open()
 }
 
-func (a *appender) open(sync string) error {
+func (a *appender) open() error {
 	f, created, err := a.at.open(os.O_RDWR | os.O_APPEND)
 	unread := false
 	if errors.Is(err, syscall.EINVAL) || errors.Is(err, fs.ErrPermission) {
@@ -195,12 +198,19 @@ func (a *appender) open(sync string) error {
 		return openError(err, a.name)
 	}
 	a.file, a.regular, a.intact, a.last = f, info.Mode().IsRegular(), created || unread, info.ModTime()
-	if created && sync != syncNone {
-		if err := a.at.syncDirs(); err != nil {
-			a.close()
-			return writeError(err)
-		}
+	a.lasting = a.lasting && !created
+	return nil
+}
+
+// keep makes the name of the file last.
+func (a *appender) keep(sync string) error {
+	if sync == syncNone || a.lasting || !a.regular {
+		return nil
 	}
+	if err := a.at.syncDirs(); err != nil {
+		return err
+	}
+	a.lasting = true
 	return nil
 }
 

@@ -88,7 +88,7 @@ func (l location) within(do func(d directory) error) error {
 }
 
 func (l location) open(flags int) (h handle, created bool, err error) {
-	if err := os.MkdirAll(l.base, dirMode); err != nil {
+	if err := makeDirs(l.base); err != nil {
 		return nil, false, err
 	}
 	var f *os.File
@@ -115,6 +115,21 @@ func (l location) open(flags int) (h handle, created bool, err error) {
 		return nil, false, err
 	}
 	return f, created, nil
+}
+
+// makeDirs makes a directory and those above it, and sees to it that their names last.
+func makeDirs(dir string) error {
+	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	above := filepath.Dir(dir)
+	if err := makeDirs(above); err != nil {
+		return err
+	}
+	if err := os.Mkdir(dir, dirMode); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return syncDir(above)
 }
 
 // refuse keeps messages away from what is no regular file: a symbolic link, a device, a pipe.

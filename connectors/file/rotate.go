@@ -36,7 +36,7 @@ func (r rotation) fitting(outs []*flow.Outgoing, size int64) int {
 	return len(outs)
 }
 
-// putAside renames the file, so that the next write begins a new one. It is whole and, unless nothing is synced, on the disk.
+// putAside renames the file, so that the next write begins a new one. Its lines are whole and, unless nothing is synced, on the disk.
 func (a *appender) putAside(sync string, log *slog.Logger) error {
 	if sync != syncNone {
 		if err := a.file.Sync(); err != nil {
@@ -49,12 +49,7 @@ func (a *appender) putAside(sync string, log *slog.Logger) error {
 	}
 	log.Debug("rotated a file", "path", a.at.path(), "to", name)
 	a.close()
-	if sync == syncNone {
-		return nil
-	}
-	if err := a.at.syncDirs(); err != nil {
-		return writeError(err)
-	}
+	a.lasting = false // the next file's name and this one's new name last together
 	return nil
 }
 

@@ -57,7 +57,7 @@ func open(ctx context.Context, o options, host flow.Host) (flow.Sink, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = f.probe(o.sync)
+	err = f.probe()
 	s.giveBack(f)
 	if err != nil {
 		return nil, errors.Join(err, s.Close(ctx))

@@ -25,7 +25,7 @@ type wholeWriter struct {
 func (w *wholeWriter) write(at location, body []byte, sync string) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if err := os.MkdirAll(at.base, dirMode); err != nil {
+	if err := makeDirs(at.base); err != nil {
 		return openError(err, flow.ConfigError)
 	}
 	root, err := os.OpenRoot(at.base)
