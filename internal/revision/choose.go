@@ -2,6 +2,7 @@ package revision
 
 import (
 	"path/filepath"
+	"slices"
 
 	"github.com/millstream/millstream/pipelines"
 	"github.com/millstream/millstream/pipelines/diag"
@@ -20,82 +21,134 @@ type choice struct {
 	files, folders map[string]bool // absolute paths
 }
 
-// choose takes each file's program, or what ran of it before where there are errors. What runs already goes first when two cannot be in
-// one process.
+// candidate is what may run of a file. Of two that cannot be in one process the one with the lower rank does.
+type candidate struct {
+	file *File
+	held
+	rank rank
+}
+
+// rank says what a candidate gives way to.
+type rank int
+
+const (
+	runs    rank = iota // it runs already, or ran of this file before
+	changed             // it takes the place of what runs
+	added               // nothing ran of this file
+	stored              // it comes from the store
+	nothing             // there is nothing that may run
+)
+
+// choose takes each file's program, or what ran of it before where there are errors. What makes no sense together with what runs is an
+// error too, wherever it stands: a change of one file never stops the pipeline of another.
 func (k *Keeper) choose(set *Set, start bool) *choice {
-	c := &choice{held: map[string]held{}, good: map[string]*File{}, findings: &diag.List{}, files: map[string]bool{}, folders: map[string]bool{}}
+	c := &choice{
+		held: map[string]held{}, good: map[string]*File{}, findings: &diag.List{}, files: map[string]bool{}, folders: map[string]bool{},
+	}
 	if set.Findings != nil {
 		c.findings.Merge(set.Findings)
 	}
 	for _, folder := range set.Folders {
 		c.folders[absolute(folder)] = true
 	}
-	running := map[string]bool{}
-	for path, h := range k.held {
-		running[path+"\x00"+h.program.Name] = true
-	}
-	var first, second []*File
+	all := make([]*candidate, len(set.Files))
 	for i := range set.Files {
 		f := &set.Files[i]
 		c.files[absolute(f.Path)] = true
 		c.findings.Merge(f.Findings)
-		if f.Program == nil || running[f.Path+"\x00"+f.Program.Name] {
-			first = append(first, f)
-		} else {
-			second = append(second, f)
-		}
-	}
-	var t together
-	for _, f := range append(first, second...) {
-		if f.Program != nil {
-			conflicts := t.conflicts(f.Program)
-			if len(conflicts) == 0 {
-				t.add(f.Program)
-				c.held[f.Path], c.good[f.Program.Name] = held{program: f.Program}, f
-				continue
-			}
-			c.findings.AddSource(f.Path, f.Text)
-			for _, finding := range conflicts {
-				c.findings.Add(finding)
-			}
-		}
-		c.broken = append(c.broken, f.Path)
-		old, have := k.before(f.Path)
+		all[i] = &candidate{file: f, held: held{program: f.Program}, rank: added}
+		old, had := k.held[f.Path]
 		switch {
-		case have && len(t.conflicts(old.program)) == 0:
-			t.add(old.program)
-			c.held[f.Path] = old
-		case start && f.Named:
-			c.refused = true
+		case f.Program == nil:
+			k.fallBack(all[i])
+		case had && old.program.Hash == f.Program.Hash && old.program.Name == f.Program.Name:
+			all[i].rank = runs
+		case had:
+			all[i].rank = changed
 		}
 	}
-	c.programs = t.programs
+	for settled := false; !settled; { // each round takes one candidate back
+		settled = k.settle(all, c)
+	}
+	for _, x := range all {
+		if x.rank == nothing {
+			c.refused = c.refused || start && x.file.Named
+		} else {
+			c.held[x.file.Path] = x.held
+			c.programs = append(c.programs, x.program)
+		}
+		if x.program == x.file.Program && x.program != nil {
+			c.good[x.program.Name] = x.file
+		} else {
+			c.broken = append(c.broken, x.file.Path)
+		}
+	}
 	return c
 }
 
-// before is what ran of a file, in this process or before it.
-func (k *Keeper) before(path string) (held, bool) {
+// settle looks for a candidate that cannot be in one process with those before it, and puts what ran before in its place; true when there
+// is none.
+func (k *Keeper) settle(all []*candidate, c *choice) bool {
+	ordered := slices.Clone(all)
+	slices.SortStableFunc(ordered, func(a, b *candidate) int { return int(a.rank - b.rank) })
+	var t together
+	for _, x := range ordered {
+		if x.rank == nothing {
+			break
+		}
+		conflicts := t.conflicts(x.program)
+		if len(conflicts) == 0 || x.rank == runs {
+			t.add(x.program)
+			continue
+		}
+		if x.program == x.file.Program {
+			c.findings.AddSource(x.file.Path, x.file.Text)
+			for _, f := range conflicts {
+				c.findings.Add(f)
+			}
+		}
+		k.fallBack(x)
+		return false
+	}
+	return true
+}
+
+// fallBack puts what ran before in a candidate's place.
+func (k *Keeper) fallBack(x *candidate) {
+	path := x.file.Path
 	if h, have := k.held[path]; have {
 		h.older = true
-		return h, true
+		x.held, x.rank = h, runs
+		return
 	}
+	if x.rank < stored {
+		if program := k.fromStore(path); program != nil {
+			x.held, x.rank = held{program: program, older: true, stored: true}, stored
+			return
+		}
+	}
+	x.held, x.rank = held{}, nothing
+}
+
+// fromStore is what ran of a file before this process; nil when there is nothing, or it cannot run any more.
+func (k *Keeper) fromStore(path string) *pipelines.Program {
 	if k.opts.Store == nil || k.opts.Compile == nil {
-		return held{}, false
+		return nil
 	}
 	kept, have := k.opts.Store.ByPath(absolute(path))
 	if !have {
-		return held{}, false
+		return nil
 	}
 	program, findings := k.opts.Compile(path, []byte(kept.Text))
 	if program == nil {
 		k.opts.Logger.Error("the last good revision has errors too, perhaps in files that it reads", "pipeline", kept.Pipeline,
 			"path", path, "errors", findings.ErrorCount())
-		return held{}, false
+		return nil
 	}
 	if program.Name != kept.Pipeline {
-		return held{}, false
+		return nil
 	}
-	return held{program: program, older: true, stored: true}, true
+	return program
 }
 
 // gone tells whether what is kept is of a file that was in one of the folders and no longer is, or has another pipeline now.

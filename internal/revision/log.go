@@ -32,9 +32,9 @@ func (k *Keeper) log(a *Attempt) {
 	if a.Trigger == ByStart && (len(a.Older) == 0 || a.interrupted) {
 		return // each pipeline has said that it started, or why not; findings have been printed
 	}
-	level, message := slog.LevelInfo, "reload: "+string(a.Outcome)
+	level, message := slog.LevelInfo, "reload "+told[a.Outcome]
 	if a.Trigger == ByStart {
-		message = "start: " + string(a.Outcome)
+		message = "start " + told[a.Outcome]
 	}
 	args := []any{"attempt", a.Number, "trigger", a.Trigger, "hash", a.Hash}
 	if a.Error != "" {
@@ -57,6 +57,9 @@ func (k *Keeper) log(a *Attempt) {
 	args = append(args, "drained", a.Drained, "pause", a.Pause.Round(time.Microsecond), "duration", a.Duration.Round(time.Microsecond))
 	log.Log(context.Background(), level, message, args...)
 }
+
+// told says each outcome.
+var told = map[Outcome]string{Applied: "applied", Unchanged: "changed nothing", Partly: "partly applied", Refused: "refused"}
 
 // done names what has been done of each action.
 var done = map[pipelines.Action]string{

@@ -63,9 +63,8 @@ func CheckTogether(programs []*pipelines.Program, findings *diag.List) {
 
 // together is a set of programs for one process.
 type together struct {
-	programs []*pipelines.Program
-	names    map[string]*pipelines.Program
-	taken    map[string]*pipelines.Program
+	names map[string]*pipelines.Program
+	taken map[string]*pipelines.Program
 }
 
 func (t *together) add(p *pipelines.Program) {
@@ -75,7 +74,6 @@ func (t *together) add(p *pipelines.Program) {
 	if _, twice := t.names[p.Name]; twice {
 		return
 	}
-	t.programs = append(t.programs, p)
 	t.names[p.Name] = p
 	for _, what := range exclusive(p) {
 		t.taken[what] = p
