@@ -104,6 +104,9 @@ func (e *explainer) promise(s *pipelines.Source, sink *pipelines.Sink, paths []p
 		}
 	}
 	slices.Sort(on)
+	if e.program.ExactlyOnce {
+		p.Delivery = "exactly once, for those who read committed records"
+	}
 	if sink.Optional {
 		p.Delivery = "at most once where the sink falls behind: it is optional"
 		p.Losses = append(p.Losses, sink.Name+" is optional: what it cannot take is dropped and counted")
@@ -137,9 +140,12 @@ func orderOf(s *pipelines.Source) string {
 
 func (e *explainer) repeats(s *pipelines.Source, paths []path) []string {
 	var all []string
-	if s.Traits.Finite {
+	switch {
+	case e.program.ExactlyOnce:
+		all = append(all, "what was under way at a crash is done again, also calls to others; of what was written, only one try is committed")
+	case s.Traits.Finite:
 		all = append(all, "each run begins at the source's beginning, unless it resumes")
-	} else {
+	default:
 		all = append(all, "what was under way at a crash, or was sent and not confirmed, comes again")
 	}
 	if len(paths) > 1 {

@@ -18,7 +18,7 @@ var keyDocs = map[string]string{
 	"pipeline.sinks":       "The sinks of a graph, by name; in a linear pipeline further sinks, such as one for dead letters.",
 	"pipeline.on_error":    "What becomes of messages that fail, for the whole pipeline. The nearest on_error counts, whole.",
 	"pipeline.order":       "What is kept of the order of messages: by_key (of those with one key; the default where a source has keys), source (of all), none.",
-	"pipeline.delivery":    "What is promised: at_least_once.",
+	"pipeline.delivery":    "What is promised: at_least_once, or exactly_once from Kafka to the same Kafka cluster.",
 	"pipeline.limits":      "How much may be under way.",
 	"pipeline.allow_loss":  "Message parts that may get lost on the way to a sink whose protocol has no place for them: priority, reply_to.",
 	"pipeline.tests":       "Tests of this file, run by millstream test.",
