@@ -84,7 +84,9 @@ type reload struct {
 	// drains: sources that go on must wait at their gate until nothing is in flight.
 	drains bool
 	paused bool
-	result Reloaded
+	// together: sources and sinks share a transaction, and since one of them has to be opened anew, all have.
+	together bool
+	result   Reloaded
 
 	gated     time.Time // when the first source was held up; zero when none was
 	underWay  int64     // records in flight then

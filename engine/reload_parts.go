@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/millstream/millstream/flow"
@@ -47,17 +48,26 @@ func (r *reload) compare() error {
 	p.mu.Lock()
 	r.paused = p.resumed != nil
 	p.mu.Unlock()
+	r.together = (r.next.ExactlyOnce || r.old.prog.ExactlyOnce) && !r.allSame()
 	r.compareSinks()
 	if err := r.compareSources(); err != nil {
 		return err
 	}
 	for _, c := range r.sources {
-		c.late = c.late || c.spec != nil && !c.keep && c.spec.Traits.Single && r.collides(c.name, &c.spec.Traits)
+		c.late = c.spec != nil && !c.keep && (r.together || c.spec.Traits.Single) && r.collides(c.name, &c.spec.Traits)
 	}
 	for _, c := range r.sinks {
-		c.late = c.late || c.spec != nil && !c.keep && c.spec.Traits.Single && r.collides(c.name, &c.spec.Traits)
+		c.late = c.spec != nil && !c.keep && (r.together || c.spec.Traits.Single) && r.collides(c.name, &c.spec.Traits)
 	}
 	return nil
+}
+
+// allSame tells that every source and sink goes on as it is.
+func (r *reload) allSame() bool {
+	o, n := r.old.prog, r.next
+	return o.Limits == n.Limits && !r.paused &&
+		slices.EqualFunc(n.Sources, o.Sources, func(a, b pipelines.Source) bool { return a.Same(&b) }) &&
+		slices.EqualFunc(n.Sinks, o.Sinks, func(a, b pipelines.Sink) bool { return a.Same(&b) })
 }
 
 func (r *reload) compareSinks() {
@@ -74,7 +84,7 @@ func (r *reload) compareSinks() {
 		spec := &r.next.Sinks[i]
 		c := &sinkChange{name: spec.Name, spec: spec, old: running[spec.Name], oldSpec: was[spec.Name]}
 		// What a sink was told about messages' sizes when it was opened must hold.
-		c.keep = c.old != nil && spec.Same(c.oldSpec) && r.next.Limits.MaxMessage == r.old.prog.Limits.MaxMessage
+		c.keep = c.old != nil && spec.Same(c.oldSpec) && !r.together && r.next.Limits.MaxMessage == r.old.prog.Limits.MaxMessage
 		if c.keep {
 			r.result.KeptSinks = append(r.result.KeptSinks, c.name)
 		} else {
@@ -142,7 +152,7 @@ func (r *reload) compareSources() error {
 
 // compareSource decides about a source that both programs have.
 func (r *reload) compareSource(c *sourceChange) error {
-	same, before := c.spec.Same(c.oldSpec), r.old.prog.Limits
+	same, before := c.spec.Same(c.oldSpec) && !r.together, r.old.prog.Limits
 	if same && once(c.oldSpec) {
 		// It goes on where it is: opened again, it would begin anew, or not at all.
 		c.keep = true

@@ -159,9 +159,11 @@ func (l *loader) buildSource(p *part) {
 	case !built.Traits.Keyed:
 		order = BySource
 	}
+	opened := l.hash(p.settings) + l.deliveryHash()
 	l.prog.Sources[p.index] = Source{
 		Name: p.name, Connector: p.connector, Traits: built.Traits, Format: f, Coder: coder, Order: order,
-		Extra: built.Extra, Open: built.Open, Connect: built.Connect, Opened: l.hash(p.settings) + l.deliveryHash(), Hash: l.hash(p.settings) + p.codecHash + p.schema.hash() + l.deliveryHash(), Check: l.admission(p),
+		Extra: built.Extra, Open: built.Open, Connect: built.Connect, Check: l.admission(p), Opened: opened,
+		Hash: opened + p.codecHash + p.schema.hash(), Fields: l.fieldHashes(p.settings, "decode", p.codecHash, "schema", p.schema.hash()),
 	}
 }
 
@@ -179,7 +181,7 @@ func (l *loader) buildNode(p *part, f document.Format) {
 		body, f = l.bodyAfter(s, body, built.Body), s.formatAfter(f)
 		n := Node{
 			Name: s.name, Owner: p.name, Verb: s.verb.Name, Processor: built.Processor, PortNames: built.Ports,
-			Ports: make([][]Edge, max(1, len(built.Ports))), Hash: l.hash(s.value) + strings.Join(b.Read, "|"),
+			Ports: make([][]Edge, max(1, len(built.Ports))), Hash: l.hash(s.value) + strings.Join(b.Read, "|"), Fields: l.fieldHashes(s.value),
 		}
 		if cond != nil {
 			n.If = cond.Test
@@ -207,9 +209,11 @@ func (l *loader) buildSink(p *part, f document.Format) {
 		return
 	}
 	p.transaction = built.Transaction
+	opened := l.hash(p.settings) + l.deliveryHash()
 	l.prog.Sinks[p.index] = Sink{
 		Name: p.name, Connector: p.connector, Traits: built.Traits, Optional: p.optional, Encode: encoder(p.chain), Content: contentOf(p.chain),
-		Preparer: built.Preparer, Open: built.Open, Connect: built.Connect, Opened: l.hash(p.settings) + l.deliveryHash(), Hash: l.hash(p.settings) + p.codecHash + l.deliveryHash(),
+		Preparer: built.Preparer, Open: built.Open, Connect: built.Connect, Opened: opened, Hash: opened + p.codecHash,
+		Fields: l.fieldHashes(p.settings, "encode", p.codecHash),
 	}
 }
 

@@ -40,6 +40,24 @@ func (l *loader) hash(v *yamldoc.Value) string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
+// fieldHashes are hashes of the entries of a part, by name, and of more that has one, as pairs: what a plan says has changed. They are
+// short, for a wrong word there does no harm.
+func (l *loader) fieldHashes(v *yamldoc.Value, more ...string) map[string]string {
+	out := map[string]string{}
+	for i := 0; i < len(more); i += 2 {
+		out[more[i]] = more[i+1]
+	}
+	if v == nil || v.Kind() != yamldoc.KindMapping {
+		return out
+	}
+	for _, e := range v.Entries() {
+		if !meaningless(v.Path(), e.Key.Text) {
+			out[e.Key.Text] = l.hash(e.Value)[:16]
+		}
+	}
+	return out
+}
+
 // hasher writes values so that two of them look alike only when they mean the same.
 type hasher struct {
 	hash.Hash

@@ -92,26 +92,28 @@ func TestAChangeSwapsOrReplacesAndSaysWhy(t *testing.T) {
 		action           pipelines.Action
 		reason           string
 	}{
-		"an expression":               {"body.total > vars.limit", "body.total >= vars.limit", pipelines.Swap, "node clean.1 changed"},
-		"the order of a transform":    {"body.a: \"1\"\n          body.b: { x: \"1\", y: \"2\" }", "body.b: { x: \"1\", y: \"2\" }\n          body.a: \"1\"", pipelines.Swap, "node clean.2 changed"},
-		"the order inside an object":  {`{ x: "1", y: "2" }`, `{ y: "2", x: "1" }`, pipelines.Swap, "node clean.2 changed"},
-		"a case called note":          {"note: body.a == 1", "note: body.a == 2", pipelines.Swap, "node kind changed"},
-		"a constant of a node":        {"limit: 10", "limit: 11", pipelines.Swap, "node clean.1 changed"},
-		"the type of a constant":      {"limit: 10", "limit: 10.0", pipelines.Swap, "node clean.1 changed"},
-		"on_error":                    {"max: 5", "max: 6", pipelines.Swap, "edges, vars or on_error changed"},
-		"an edge":                     {"b: { from: kind.rest, stdout: {} }", "b: { from: [kind.rest, in], stdout: {} }", pipelines.Swap, "edges, vars or on_error changed"},
-		"a new node":                  {"  kind:\n    from: clean\n", "  more: { from: clean, filter: body.x }\n  kind:\n    from: more\n", pipelines.Swap, "node more added"},
-		"a topic":                     {"topics: [orders]", "topics: [orders2]", pipelines.Replace, "source in changed"},
-		"a group":                     {"group: g", "group: h", pipelines.Replace, "source in changed"},
-		"a sink's topic":              {"\"a.{{", "\"b.{{", pipelines.Replace, "sink a changed"},
-		"a constant called note":      {"note: a }", "note: b }", pipelines.Replace, "sink a changed"},
+		"an expression":               {"body.total > vars.limit", "body.total >= vars.limit", pipelines.Swap, "node clean.1: filter changed"},
+		"the order of a transform":    {"body.a: \"1\"\n          body.b: { x: \"1\", y: \"2\" }", "body.b: { x: \"1\", y: \"2\" }\n          body.a: \"1\"", pipelines.Swap, "node clean.2: transform changed"},
+		"the order inside an object":  {`{ x: "1", y: "2" }`, `{ y: "2", x: "1" }`, pipelines.Swap, "node clean.2: transform changed"},
+		"a case called note":          {"note: body.a == 1", "note: body.a == 2", pipelines.Swap, "node kind: route changed"},
+		"a constant of a node":        {"limit: 10", "limit: 11", pipelines.Swap, "node clean.1: filter changed"},
+		"the type of a constant":      {"limit: 10", "limit: 10.0", pipelines.Swap, "node clean.1: filter changed"},
+		"on_error":                    {"max: 5", "max: 6", pipelines.Swap, "on_error changed"},
+		"an edge":                     {"b: { from: kind.rest, stdout: {} }", "b: { from: [kind.rest, in], stdout: {} }", pipelines.Swap, "source in: readers changed"},
+		"a new node":                  {"  kind:\n    from: clean\n", "  more: { from: clean, filter: body.x }\n  kind:\n    from: more\n", pipelines.Swap, "node clean.2: readers changed"},
+		"a topic":                     {"topics: [orders]", "topics: [orders2]", pipelines.Replace, "source in: topics changed"},
+		"a group":                     {"group: g", "group: h", pipelines.Replace, "source in: group changed"},
+		"a sink's topic":              {"\"a.{{", "\"b.{{", pipelines.Replace, "sink a: topic changed"},
+		"a constant called note":      {"note: a }", "note: b }", pipelines.Replace, "sink a: topic changed"},
 		"a new sink":                  {"  b: {", "  c: { from: kind.rest, stdout: {} }\n  b: {", pipelines.Replace, "sink c added"},
 		"a renamed sink":              {"  b: {", "  c: {", pipelines.Replace, "sink c added"},
-		"order":                       {"name: orders\n", "name: orders\norder: source\n", pipelines.Replace, "source in changed"},
+		"order":                       {"name: orders\n", "name: orders\norder: source\n", pipelines.Replace, "source in: order changed"},
 		"limits":                      {"name: orders\n", "name: orders\nlimits: { in_flight: 10 }\n", pipelines.Replace, "limits changed"},
-		"a format":                    {"topics: [orders], group: g }", "topics: [orders], group: g }, decode: json", pipelines.Replace, "source in changed"},
-		"an optional sink":            {"b: { from: kind.rest, stdout: {} }", "b: { from: kind.rest, stdout: {}, optional: true }", pipelines.Replace, "sink b changed"},
-		"a name that a variable gave": {`["${KAFKA}"]`, `["${EMPTY:-c:9092}"]`, pipelines.Replace, "source in changed"},
+		"a format":                    {"topics: [orders], group: g }", "topics: [orders], group: g }, decode: json", pipelines.Swap, "source in: decode changed"},
+		"an optional sink":            {"b: { from: kind.rest, stdout: {} }", "b: { from: kind.rest, stdout: {}, optional: true }", pipelines.Replace, "sink b: optional changed"},
+		"a name that a variable gave": {`["${KAFKA}"]`, `["${EMPTY:-c:9092}"]`, pipelines.Replace, "source in: brokers changed"},
+		"an on_error of one part":     {"filter: body.total > vars.limit", "filter: body.total > vars.limit\n        on_error: { then: drop }", pipelines.Swap, "node clean.1: on_error changed"},
+		"a connector":                 {"b: { from: kind.rest, stdout: {} }", "b: { from: kind.rest, file: { path: x } }", pipelines.Replace, "sink b: connector, path changed"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			before, after := compile(t, planned, nil), compile(t, replace(t, c.old, c.replacement), nil)
@@ -153,5 +155,20 @@ func TestAnAliasHashesAsWhatItStandsFor(t *testing.T) {
 	alias := compile(t, "name: x\nx-b: &b { brokers: [a] }\nfrom: { stdin: {} }\nto: { kafka: { <<: *b, topic: t } }\n", nil)
 	if direct.Hash != alias.Hash {
 		t.Error("a merge key changes the hash")
+	}
+}
+
+func TestAPlanShowsNoValues(t *testing.T) {
+	before := compile(t, planned, nil)
+	for _, edit := range [][2]string{
+		{`["${KAFKA}"]`, `["verysecret:9092"]`}, {"group: g", "group: verysecret"}, {"body.a: \"1\"", "body.verysecret: \"1\""},
+		{"note: a }", "note: verysecret }"}, {"max: 5", "max: 5, backoff: 77777ms..77777s"}, {"path: dead.ndjson", "path: verysecret"},
+	} {
+		after := compile(t, replace(t, edit[0], edit[1]), nil)
+		for _, step := range pipelines.Plan([]*pipelines.Program{before}, []*pipelines.Program{after}) {
+			if text := strings.Join(step.Reasons, " "); text == "" || strings.Contains(text, "verysecret") || strings.Contains(text, "77777") {
+				t.Errorf("the reasons for %s are %q", edit[1], text)
+			}
+		}
 	}
 }

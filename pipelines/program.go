@@ -91,6 +91,8 @@ type Source struct {
 	Connect func(ctx context.Context, host flow.Host) error
 	// Hash covers the source's own configuration; Opened what of it Open depends on.
 	Hash, Opened string
+	// Fields are hashes of each field that stands in the file.
+	Fields map[string]string
 }
 
 // Node is one processor of a program.
@@ -109,6 +111,8 @@ type Node struct {
 	Errors    []Edge
 	OnError   Policy
 	Hash      string
+	// Fields are hashes of each field that stands in the file.
+	Fields map[string]string
 }
 
 // Sink is one sink of a program.
@@ -129,8 +133,9 @@ type Sink struct {
 	OnError Policy
 	// Letters is set when the sink is named in a then: it also gets dead letters.
 	Letters bool
-	// Hash and Opened are as those of a Source.
+	// Hash, Opened and Fields are as those of a Source.
 	Hash, Opened string
+	Fields       map[string]string
 }
 
 // Policy is an on_error with all defaults filled in.
