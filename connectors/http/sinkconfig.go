@@ -30,7 +30,7 @@ type Sink struct {
 	// Method is the request's method. Left out: POST.
 	Method config.Template `yaml:"method"`
 	// Headers are further headers by name; they replace those of the message that have the same name.
-	Headers map[string]config.Template `yaml:"headers"`
+	Headers map[string]config.Template `yaml:"headers" secrets:"allowed"`
 	// Basic is a user name and password to log in with.
 	Basic *Basic `yaml:"basic"`
 	// Bearer is a token to log in with: the header Authorization with Bearer before it.

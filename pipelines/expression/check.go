@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
-	"regexp"
 	"strings"
 	"time"
 
@@ -145,26 +144,30 @@ func syntaxProblem(text string, err error) Problem {
 	case strings.Contains(p.Message, "exceeds maximum allowed nodes"):
 		p.Code, p.Message = "expression-too-large", fmt.Sprintf("the expression has more than %d parts", maxNodes)
 	case strings.HasPrefix(p.Message, "unexpected token EOF"), strings.HasPrefix(p.Message, "unexpected end"):
-		p.Message = "the expression ends too early"
+		p.endsEarly(text)
 	case strings.Contains(p.Message, "coalesce expressions"):
 		p.Message, p.Hint = "?? and another operator need parentheses", "write (a ?? b) > c"
-	case strings.HasPrefix(p.Message, "unexpected token "):
-		p.Message = tokenText.ReplaceAllString(p.Message, "$1")
-		word := string([]rune(text)[p.From:p.To])
-		if like := foreignTokens[strings.ToLower(word)]; like != "" {
-			p.Code, p.Message, p.Hint = "foreign-syntax", word+" does not exist here", "write "+like
+	case p.Message == "literal not terminated":
+		p.Message, p.Hint = "the text in quotes has no end", "close the quote"
+	case p.Message == "expected name":
+		if dot := lastDot([]rune(text)[:p.From]); dot >= 0 {
+			p.From, p.To = dot, dot+1
 		}
+		p.Message, p.Hint = "a name must follow the dot", `write body.name; other names go into brackets: body["a b"]`
+	case strings.HasPrefix(p.Message, "unexpected token "):
+		p.unexpected(text)
 	}
 	return p
 }
 
-// foreignTokens are signs and words that other languages have where this one has nothing.
-var foreignTokens = map[string]string{"and": "and, in small letters", "or": "or, in small letters", "not": "not, in small letters",
-	"in": "in, in small letters", "like": `matches "^x", contains "x" or startsWith "x"`, "is": "== or !=, as in body.x == nil",
-	"then": "a ? b : c", "end": "a ? b : c", "between": "x >= a and x <= b", "eq": "==", "ne": "!=", "gt": ">", "lt": "<", "ge": ">=", "le": "<=",
-	"instanceof": "type(x)", "typeof": "type(x)", ".": "body before the dot, as in body.x"}
-
-var tokenText = regexp.MustCompile(`[A-Z][A-Za-z]*\((".*")\)`)
+func lastDot(text []rune) int {
+	for i := len(text) - 1; i >= 0; i-- {
+		if text[i] == '.' {
+			return i
+		}
+	}
+	return -1
+}
 
 // within keeps a position inside the text and never empty.
 func within(text string, from, to int) (int, int) {

@@ -84,9 +84,14 @@ func (f *fencer) quoted(quote rune) {
 			f.at++
 			continue
 		}
-		if r == quote {
-			return
+		if r != quote {
+			continue
 		}
+		if quote != '`' && f.at < len(f.src) && f.src[f.at] == quote {
+			f.add(f.at-1, f.at+1, "foreign-syntax", fmt.Sprintf("%c%c is no quote inside a text", quote, quote),
+				fmt.Sprintf(`write \%c, or put the text into the other quotes`, quote))
+		}
+		return
 	}
 }
 
@@ -146,6 +151,9 @@ func (f *fencer) word() {
 }
 
 func (f *fencer) symbol(r rune) {
+	if f.foreign() {
+		return
+	}
 	from := f.at
 	switch r {
 	case '(', '[', '{':

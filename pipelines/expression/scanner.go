@@ -126,13 +126,15 @@ func (v *scanner) identifier(n *ast.IdentifierNode, tail bool) {
 	}
 }
 
-var foreignWords = map[string]string{"null": "nil", "undefined": "nil", "None": "nil", "NULL": "nil", "True": "true", "False": "false",
+var foreignWords = map[string]string{"null": "nil", "undefined": "nil", "None": "nil", "NULL": "nil", "Null": "nil", "Nil": "nil", "NIL": "nil", "True": "true", "False": "false",
 	"TRUE": "true", "FALSE": "false", "AND": "and", "OR": "or", "NOT": "not", "this": "body", "$": "body", "$env": "the name itself",
 	"msg": "body", "payload": "body", "headers": "meta", "value": "body", "message": "body", "header": "meta", "metadata": "meta", "$json": "body", "root": "body", "event": "body"}
 
 func (v *scanner) unknown(n *ast.IdentifierNode, code, what string, names []string) {
 	hint := ""
-	if near := nearest(n.Value, append(slices.Clone(v.lets), names...)); near != "" {
+	if from := n.Location().From; from >= 2 && string(v.src[from-2:from]) == ".." {
+		hint = "one dot leads to a field, as in body.x; a..b are the numbers from a to b"
+	} else if near := nearest(n.Value, append(slices.Clone(v.lets), names...)); near != "" {
 		hint = fmt.Sprintf("did you mean %q?", near)
 	}
 	v.add(n, code, fmt.Sprintf("unknown %s %q", what, n.Value), hint)
