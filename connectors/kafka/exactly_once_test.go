@@ -9,8 +9,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -56,9 +58,15 @@ sinks:
 	produced := make(chan int, 1)
 	stop := make(chan struct{})
 	go produceUntil(t, brokers, in, stop, produced)
+	arrivals := watchArrivals(t, brokers, even)
+	var waits []time.Duration
 	for range kills {
+		began := time.Now()
 		p := run()
 		time.Sleep(time.Duration(300+random.IntN(1500)) * time.Millisecond)
+		if at, ok := arrivals(began); ok {
+			waits = append(waits, at.Sub(began))
+		}
 		if err := p.Process.Kill(); err != nil {
 			t.Error(err)
 		}
@@ -92,7 +100,39 @@ sinks:
 			}
 		}
 	}
-	t.Logf("%d kills, %d records, %d wrong", kills, total, wrong)
+	slices.Sort(waits)
+	t.Logf("%d kills, %d records, %d wrong; first committed output after a start: %v", kills, total, wrong, waits)
+}
+
+// watchArrivals follows committed records, and tells when the first one arrived after a moment.
+func watchArrivals(t *testing.T, brokers, topic string) func(after time.Time) (at time.Time, ok bool) {
+	t.Helper()
+	client := plainClient(t, brokers, kgo.ConsumeTopics(topic), kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.FetchMaxWait(100*time.Millisecond))
+	var mu sync.Mutex
+	var all []time.Time
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for ctx.Err() == nil {
+			if client.PollFetches(ctx).NumRecords() > 0 {
+				mu.Lock()
+				all = append(all, time.Now())
+				mu.Unlock()
+			}
+		}
+	}()
+	t.Cleanup(func() { cancel(); <-ended })
+	return func(after time.Time) (time.Time, bool) {
+		mu.Lock()
+		defer mu.Unlock()
+		for _, at := range all {
+			if at.After(after) {
+				return at, true
+			}
+		}
+		return time.Time{}, false
+	}
 }
 
 // produceUntil writes numbered records, some thousand a second, and tells at the end how many.

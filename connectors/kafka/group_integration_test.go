@@ -270,3 +270,99 @@ func TestExactlyOnceWithKafka(t *testing.T) {
 	brokers := realBrokers(t)
 	exactlyOnceWithLetters(t, brokers, freshTopic(t, brokers, 3), freshTopic(t, brokers, 3), freshTopic(t, brokers, 1))
 }
+
+func TestAMemberThatCannotGoOnKeepsItsMembership(t *testing.T) {
+	brokers := realBrokers(t)
+	topic := freshTopic(t, brokers, 1)
+	produceAll(t, brokers, numbered(topic, 0, 10_000)...)
+	in := newIntake()
+	in.gate = make(chan struct{})
+	s := mustSource(t, connectortest.NewHost(t), fmt.Sprintf("{brokers: [%q], topics: [%s], group: %s, session_timeout: 1s}", brokers, topic, topic))
+	run := start(t, s, &settlingLater{intake: in, source: s})
+	generation := func() (member string) {
+		groups, err := kadm.NewClient(plainClient(t, brokers)).DescribeGroups(t.Context(), topic)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range groups[topic].Members {
+			return m.MemberID + groups[topic].State
+		}
+		return ""
+	}
+	for late := time.Now().Add(patience); !strings.HasSuffix(generation(), "Stable"); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(late) {
+			t.Fatal("the source has not joined")
+		}
+	}
+	before := generation()
+	time.Sleep(3 * time.Second) // three times what a silent member is given
+	if after := generation(); after != before {
+		t.Errorf("the member was %s and is %s", before, after)
+	}
+	close(in.gate)
+	in.waitFor(t, 10_000)
+	run.end(t)
+	run.close(t)
+	if at := committedOffset(t, brokers, topic, topic, 0); at != 10_000 {
+		t.Errorf("%d records are committed", at)
+	}
+}
+
+// settlingLater settles each batch once its gate is open.
+type settlingLater struct {
+	*intake
+	source flow.Source
+}
+
+func (s *settlingLater) Push(ctx context.Context, b *flow.Batch) error {
+	if err := s.intake.Push(ctx, b); err != nil {
+		return err
+	}
+	settle(s.source, []*flow.Batch{b}, delivered)
+	return nil
+}
+
+func TestAStuckBatchDoesNotKeepAPartitionFromItsNextOwner(t *testing.T) {
+	brokers := realBrokers(t)
+	topic := freshTopic(t, brokers, 2)
+	rs := numbered(topic, 0, 40)
+	for i, r := range rs {
+		r.Partition = int32(i % 2)
+	}
+	produceAll(t, brokers, rs...)
+	text := fmt.Sprintf("{brokers: [%q], topics: [%s], group: %s}", brokers, topic, topic)
+	stuck := newIntake()
+	first := start(t, mustSource(t, connectortest.NewHost(t), text), stuck)
+	stuck.waitFor(t, 40)
+	host := connectortest.NewHost(t)
+	host.ComponentName = "second"
+	taker := newIntake()
+	second := start(t, mustSource(t, host, text), taker)
+	taker.waitFor(t, 20)
+	lane := taker.take()[0].Lane.Name
+	for _, b := range stuck.take() {
+		select {
+		case <-b.Lane.Abandoned():
+			if b.Lane.Name != lane {
+				t.Errorf("%s is abandoned, and %s has moved", b.Lane.Name, lane)
+			}
+		default:
+			if b.Lane.Name == lane {
+				t.Errorf("%s has two owners", lane)
+			}
+		}
+		settle(first.source, []*flow.Batch{b}, delivered)
+	}
+	// The partition that stayed goes on.
+	more := numbered(topic, 40, 42)
+	more[0].Partition, more[1].Partition = 0, 1
+	produceAll(t, brokers, more...)
+	stuck.waitFor(t, 1)
+	taker.waitFor(t, 1)
+	settle(first.source, stuck.take(), delivered)
+	settle(second.source, taker.take(), delivered)
+	first.end(t)
+	first.close(t)
+	second.stop()
+	_ = second.source.Close(context.Background())
+}
