@@ -101,3 +101,28 @@ to: { stdout: {} }
 		t.Errorf("read (-want +got):\n%s", d)
 	}
 }
+
+func TestAProtocolThatIsNotThereIsToldAsRead(t *testing.T) {
+	dir := t.TempDir()
+	text := "name: x\nfrom: { stdin: {}, decode: { protobuf: { file: a.proto, message: a.M } } }\nto: { stdout: {} }\n"
+	for name, content := range map[string]string{
+		"none": "", "an import": "syntax = \"proto3\";\npackage a;\nimport \"b.proto\";\nmessage M { string s = 1; }\n",
+	} {
+		if content != "" {
+			if err := os.WriteFile(filepath.Join(dir, "a.proto"), []byte(content), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		told := map[string]bool{}
+		opts := options()
+		opts.Read = func(path string, content []byte) { told[filepath.Base(path)] = content != nil }
+		_, findings := pipelines.Compile(filepath.Join(dir, "p.yaml"), []byte(text), opts)
+		missing := map[string]string{"none": "a.proto", "an import": "b.proto"}[name]
+		if there, was := told[missing]; !findings.HasErrors() || !was || there {
+			t.Errorf("%s: told %v, findings %v", name, told, findings.All())
+		}
+		if err := os.RemoveAll(filepath.Join(dir, "a.proto")); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

@@ -31,6 +31,7 @@ type protobufConfig struct {
 func (c *protobufConfig) build(b *Builder, _ yamldoc.Scalar) (*codec.Format, *codec.Layer) {
 	files := c.files(b)
 	if _, err := textfile.Read(files.main, maxCodecFile); err != nil {
+		files.missing(files.main)
 		b.unreadable(&c.File, err)
 		return nil, nil
 	}
@@ -109,6 +110,9 @@ func (f *protoFiles) pathOf(imported string) string {
 func (f *protoFiles) open(imported string) (io.ReadCloser, error) {
 	path := f.pathOf(imported)
 	if path == "" {
+		for _, folder := range f.folders {
+			f.missing(filepath.Join(folder, filepath.FromSlash(imported)))
+		}
 		return nil, fs.ErrNotExist
 	}
 	text, err := textfile.Read(path, maxCodecFile)
@@ -122,6 +126,15 @@ func (f *protoFiles) open(imported string) (io.ReadCloser, error) {
 	}
 	f.read[path] = text
 	return io.NopCloser(bytes.NewReader(text)), nil
+}
+
+// missing tells of a file that would be read if it were there.
+func (f *protoFiles) missing(path string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.told != nil {
+		f.told(path, nil, fs.ErrNotExist)
+	}
 }
 
 // sums are those of the files that were read, in the order of their paths.
