@@ -38,8 +38,6 @@ func buildAddress(b *config.Builder, h *HTTP) *address {
 	u, problem, hint, open := httpclient.NewURL(text, h.Allow)
 	literal, _ := text.Constant()
 	switch {
-	case at.Tainted:
-		b.Findings.Add(at.Whole(diag.SecretShown, "a secret is part of a URL, which is shown", "put it into a header: headers: { authorization: … }"))
 	case strings.HasPrefix(literal, "body.") || strings.HasPrefix(literal, "vars."):
 		b.Findings.Add(at.Whole(diag.ExpressionInLiteral, "the URL is a literal, and this looks like an expression", "write {{ "+literal+" }}"))
 	case problem != "":

@@ -53,7 +53,7 @@ type HTTP struct {
 	// Method is the method. Left out: POST where there is a body, GET otherwise.
 	Method string `yaml:"method" oneof:"GET HEAD POST PUT PATCH DELETE"`
 	// Headers are sent beside what HTTP itself needs. Secrets may stand in them. Headers of the message are not sent.
-	Headers map[string]config.Template `yaml:"headers"`
+	Headers map[string]config.Template `yaml:"headers" secrets:"allowed"`
 	// Body is what is sent: text and bytes as they are, nil as nothing, all else as JSON. content-type says so unless headers name another.
 	Body config.Expression `yaml:"body"`
 	// Timeout is how long the whole exchange may take.

@@ -110,17 +110,22 @@ func TestTheRequestIsMadeOfTheMessage(t *testing.T) {
 }
 
 func TestWhatAnAnswerMeansForTheMessage(t *testing.T) {
-	status, kind, body := 0, "application/json", ""
+	type answer struct {
+		status     int
+		kind, body string
+	}
+	var next atomic.Pointer[answer]
 	url := serve(t, func(w http.ResponseWriter, r *http.Request) {
-		if status == 0 {
+		a := next.Load()
+		if a.status == 0 {
 			<-r.Context().Done()
 			return
 		}
-		w.Header().Set("Content-Type", kind)
+		w.Header().Set("Content-Type", a.kind)
 		w.Header().Set("Location", "/elsewhere")
 		w.Header().Set("Retry-After", "7")
-		w.WriteHeader(status)
-		_, _ = io.WriteString(w, body)
+		w.WriteHeader(a.status)
+		_, _ = io.WriteString(w, a.body)
 	})
 	n := build(t, url, "    timeout: 200ms\n    max_body: 10\n", "body.r")
 	for _, c := range []struct {
@@ -138,7 +143,7 @@ func TestWhatAnAnswerMeansForTheMessage(t *testing.T) {
 		{200, "application/json", "{", flow.Permanent, flow.CodeDecode, 0}, {200, "text/plain", "\xff", flow.Permanent, flow.CodeDecode, 0},
 		{200, "text/plain", "12345678901", flow.Permanent, flow.CodeTooLarge, 0},
 	} {
-		status, kind, body = c.status, c.kind, c.body
+		next.Store(&answer{c.status, c.kind, c.body})
 		m := n.Message(`{"a":1}`)
 		res := n.Process(t, m)
 		var e *flow.Error
