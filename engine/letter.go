@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/millstream/millstream/flow"
+	"github.com/millstream/millstream/flow/document"
 	"github.com/millstream/millstream/flow/value"
 	"github.com/millstream/millstream/pipelines"
 )
@@ -31,15 +32,31 @@ func (w *worker) letter(s *pipelines.Sink, m *flow.Message, o *flow.Outgoing, lt
 	}
 	plain, err := w.plain(m)
 	if err != nil {
+		plain, err = asJSON(m, err)
+	}
+	if err != nil {
 		return err
 	}
 	body, err := w.letterObject(m, plain, lt, failedAt)
 	if err != nil {
 		return err
 	}
-	o.KeepPayload(plain)
 	o.Body = body
-	return nil
+	return w.keep(m, o)
+}
+
+// asJSON is the body of a letter that its format cannot say; where JSON cannot either, the letter fails with err. A payload that cannot be
+// read stays as it came.
+func asJSON(m *flow.Message, err error) ([]byte, error) {
+	v, unread := m.Body.Get(document.Root)
+	if unread != nil {
+		return m.Payload(), nil
+	}
+	text, unsaid := value.AppendJSON(nil, v)
+	if unsaid != nil {
+		return nil, err
+	}
+	return text, nil
 }
 
 func (w *worker) letterHeaders(m *flow.Message, lt *letter, failedAt string) []flow.Header {

@@ -248,6 +248,9 @@ func (w *worker) encode(s *pipelines.Sink, m *flow.Message, o *flow.Outgoing, lt
 		}
 	}()
 	body, err := w.payload(s, m)
+	if err != nil && lt != nil {
+		body, err = asJSON(m, err)
+	}
 	if err != nil {
 		return flow.AsError(err, flow.Permanent, flow.CodeEncode)
 	}
@@ -269,15 +272,20 @@ func (w *worker) encode(s *pipelines.Sink, m *flow.Message, o *flow.Outgoing, lt
 	return nil
 }
 
-// keep notes in o how the message came, where the sink's encoding is its own.
+// keep notes in o how the message came, where the sink's encoding is its own. What was written to the body need not have a form in the
+// body's own format.
 func (w *worker) keep(m *flow.Message, o *flow.Outgoing) error {
-	if f, _ := m.Format(); f == document.Coded && m.Body.Written() && !m.Body.None() {
-		v, err := m.Body.Get(document.Root)
-		o.KeepValue(m.Payload(), v)
-		return err
+	f, _ := m.Format()
+	written := m.Body.Written() && !m.Body.None()
+	if f == document.JSON || !written {
+		plain, err := w.plain(m)
+		if err == nil || !written {
+			o.KeepPayload(plain)
+			return err
+		}
 	}
-	plain, err := w.plain(m)
-	o.KeepPayload(plain)
+	v, err := m.Body.Get(document.Root)
+	o.KeepValue(m.Payload(), v)
 	return err
 }
 

@@ -331,15 +331,25 @@ func (m *Message) Own() {
 		tmp, _ := value.Own(value.Map(x.tmp)).Box().(map[string]any)
 		x.tmp = tmp
 	}
-	if m.format == document.Coded && m.Body.Written() && !m.Body.None() {
-		m.ownCoded()
-		return
-	}
-	m.reopen(m.ownedBody())
+	m.ownBody()
 }
 
-// ownCoded keeps the body as a value: what was written to it need not have a form in its format.
-func (m *Message) ownCoded() {
+// ownBody puts the body into memory of its own: as its text where it is JSON, else as its value, for what was written to it need not have
+// a form in its format.
+func (m *Message) ownBody() {
+	switch {
+	case !m.Body.Written():
+		m.reopen(ownBytes(m.payload))
+		return
+	case m.Body.None():
+		m.reopen(nil)
+		return
+	case m.format == document.JSON:
+		if text, err := m.Body.AppendTo(nil); err == nil {
+			m.reopen(text)
+			return
+		}
+	}
 	v, err := m.Body.Get(document.Root)
 	if err == nil {
 		v = value.Own(v)
@@ -348,21 +358,6 @@ func (m *Message) ownCoded() {
 	if err == nil {
 		_ = m.Body.Set(document.Root, v) // the root can always be written
 	}
-}
-
-// ownedBody is the payload as the writes so far have made it, in memory of its own.
-func (m *Message) ownedBody() []byte {
-	if !m.Body.Written() {
-		return ownBytes(m.payload)
-	}
-	if m.Body.None() {
-		return nil
-	}
-	b, err := m.Body.AppendTo(nil)
-	if err != nil {
-		return ownBytes(m.payload)
-	}
-	return b
 }
 
 // SetBody assigns the body at a path that the processor declared when it was built.

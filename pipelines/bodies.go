@@ -23,9 +23,6 @@ func (l *loader) bodyBefore(p *part, formats []document.Format) *expression.Shap
 		if r.errors {
 			out = r.target.bodyFailed()
 		}
-		if !formats[r.target.number].HasPaths() {
-			out = nil
-		}
 		if i == 0 {
 			body = out
 		} else {

@@ -17,6 +17,7 @@ func build(b *config.Builder, l *line) writer {
 	target, problems := expression.ParseTarget(l.key.Text)
 	bad := b.Report(&l.key, problems)
 	r := l.right.compile(b, &target, expression.WantAssign)
+	plain := b.Scope.Body == nil && !b.Scope.Format.HasPaths()
 	switch {
 	case bad:
 		b.Scope.Body = nil
@@ -26,7 +27,7 @@ func build(b *config.Builder, l *line) writer {
 	if bad || r == nil {
 		return nil
 	}
-	if target.Kind == expression.TargetBody && (len(target.Path) > 0 || target.Each) && !b.Scope.Format.HasPaths() {
+	if target.Kind == expression.TargetBody && (len(target.Path) > 0 || target.Each) && plain {
 		b.Findings.Add(l.key.Whole("path-into-text", "body is not a map here: its format has no paths", "write body as a whole; or decode: json"))
 		return nil
 	}

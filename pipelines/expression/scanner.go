@@ -7,8 +7,6 @@ import (
 	"strings"
 
 	"github.com/expr-lang/expr/ast"
-
-	"github.com/millstream/millstream/flow/document"
 )
 
 // scanner walks the tree as parsed and finds what expr's checker does not look for, or cannot say well: all of it, not the first.
@@ -237,7 +235,7 @@ func (v *scanner) member(n *ast.MemberNode) {
 	if isRoot && isName && !slices.Contains(v.lets, id.Value) {
 		v.field(n, id.Value, name)
 	}
-	if isRoot && id.Value == "body" && (v.scope.Format == document.Text || v.scope.Format == document.Bytes) {
+	if isRoot && id.Value == "body" && v.scope.Body == nil && !v.scope.Format.HasPaths() {
 		v.add(n.Property, "path-into-text", "body is not a map here: its format has no paths", "parseJSON(body) reads JSON text; or decode: json")
 	}
 	if !isRoot && isName && name == "length" && v.dotted(n.Property) {

@@ -23,7 +23,7 @@ type Scope struct {
 	NoMessage bool
 	// Body is what is known of body, Element of the `it` that It makes known; nil knows nothing.
 	Body, Element *Shape
-	// Format says how body reads; with document.Text and document.Bytes a path into it is a problem.
+	// Format says how body reads; with document.Text and document.Bytes a path into it is a problem, unless Body knows what was assigned.
 	Format document.Format
 	// Lookup reads a table of the file; ok is false when the key is missing. What it gives is shared and of the types that value.Value.Box
 	// gives. nil: the file has no tables.
