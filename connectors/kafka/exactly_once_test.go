@@ -218,7 +218,7 @@ func processOf(t *testing.T, pipeline string) (run func() *exec.Cmd) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer log.Close() //nolint:errcheck // the process has its own descriptor
+		defer log.Close() // the process has its own descriptor
 		cmd := exec.Command(binary, "run", file, "--instance", "one", "--state", filepath.Join(dir, "state"))
 		cmd.Stdout, cmd.Stderr = log, log
 		if err := cmd.Start(); err != nil {

@@ -69,8 +69,8 @@ func (s *transactor) Run(ctx context.Context, in flow.Intake) error {
 	s.reading, s.in, s.member.reading = ctx, in, ctx
 	for pause := firstPause; ; pause = min(2*pause, lastPause) {
 		began := time.Now()
-		err := s.live()
-		if ctx.Err() != nil {
+		err := s.live(ctx)
+		if s.stopping() {
 			return nil
 		}
 		if class, code := classOf(err); class == flow.ConfigError && code != flow.CodeMissing {
@@ -90,6 +90,8 @@ const (
 	lastPause  = 5 * time.Second
 )
 
+func (s *transactor) stopping() bool { return s.reading.Err() != nil }
+
 func (s *transactor) sleep(d time.Duration) {
 	select {
 	case <-time.After(d):
@@ -98,8 +100,8 @@ func (s *transactor) sleep(d time.Duration) {
 }
 
 // live is the life of one client; it returns when the reading ends, or why the client cannot go on.
-func (s *transactor) live() error {
-	session, err := s.newSession()
+func (s *transactor) live(ctx context.Context) error {
+	session, err := s.newSession(ctx)
 	if err != nil {
 		return err
 	}
@@ -107,14 +109,14 @@ func (s *transactor) live() error {
 	s.session = session
 	s.mu.Unlock()
 	pause := firstPause
-	for s.reading.Err() == nil {
+	for !s.stopping() {
 		committed, err := s.cycle(session)
 		switch {
 		case err != nil:
 			return s.lastWords(session, err)
 		case committed:
 			pause = firstPause
-		case s.reading.Err() == nil:
+		case !s.stopping():
 			s.sleep(pause)
 			pause = min(2*pause, lastPause)
 		}
@@ -137,7 +139,7 @@ func (s *transactor) lastWords(session *kgo.GroupTransactSession, err error) err
 	return err
 }
 
-func (s *transactor) newSession() (*kgo.GroupTransactSession, error) {
+func (s *transactor) newSession(ctx context.Context) (*kgo.GroupTransactSession, error) {
 	opts, err := s.member.consumerOptions()
 	if err != nil {
 		return nil, err
@@ -148,7 +150,7 @@ func (s *transactor) newSession() (*kgo.GroupTransactSession, error) {
 	}
 	limits := s.member.host.Limits()
 	session, err := kgo.NewGroupTransactSession(append(opts,
-		kgo.WithContext(context.WithoutCancel(s.reading)),
+		kgo.WithContext(context.WithoutCancel(ctx)),
 		kgo.TransactionalID(s.member.member()), kgo.TransactionTimeout(transactionTimeout),
 		kgo.OnPartitionsAssigned(func(context.Context, *kgo.Client, map[string][]int32) {}),
 		kgo.OnPartitionsRevoked(s.gone), kgo.OnPartitionsLost(s.gone),
@@ -200,7 +202,7 @@ func (s *transactor) cycle(session *kgo.GroupTransactSession) (committed bool, e
 	case <-y.spoiled:
 	case <-s.reading.Done():
 	}
-	if s.reading.Err() != nil {
+	if s.stopping() {
 		return false, nil
 	}
 	if y.isSpoiled() {
