@@ -84,7 +84,7 @@ type reload struct {
 	// drains: sources that go on must wait at their gate until nothing is in flight.
 	drains bool
 	paused bool
-	// together: sources and sinks share a transaction, and since one of them has to be opened anew, all have.
+	// together: sources and sinks share a transaction and what is learned in it, so all of them are opened anew.
 	together bool
 	result   Reloaded
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/millstream/millstream/flow"
@@ -48,7 +47,7 @@ func (r *reload) compare() error {
 	p.mu.Lock()
 	r.paused = p.resumed != nil
 	p.mu.Unlock()
-	r.together = (r.next.ExactlyOnce || r.old.prog.ExactlyOnce) && !r.allSame()
+	r.together = r.next.ExactlyOnce || r.old.prog.ExactlyOnce
 	r.compareSinks()
 	if err := r.compareSources(); err != nil {
 		return err
@@ -60,14 +59,6 @@ func (r *reload) compare() error {
 		c.late = c.spec != nil && !c.keep && (r.together || c.spec.Traits.Single) && r.collides(c.name, &c.spec.Traits)
 	}
 	return nil
-}
-
-// allSame tells that every source and sink goes on as it is.
-func (r *reload) allSame() bool {
-	o, n := r.old.prog, r.next
-	return o.Limits == n.Limits && !r.paused &&
-		slices.EqualFunc(n.Sources, o.Sources, func(a, b pipelines.Source) bool { return a.Same(&b) }) &&
-		slices.EqualFunc(n.Sinks, o.Sinks, func(a, b pipelines.Sink) bool { return a.Same(&b) })
 }
 
 func (r *reload) compareSinks() {

@@ -25,6 +25,10 @@ func (q *queue) work() {
 		}
 		q.putBack(items[1:])
 		it := items[0]
+		var to *sinkRun
+		if it.out != nil {
+			to = it.to()
+		}
 		hadFailed := it.err != nil
 		end, left := q.lane.p.bring(q.lane, it)
 		if left {
@@ -35,7 +39,7 @@ func (q *queue) work() {
 		recovered := hadFailed && it.out != nil && it.out.Err == nil
 		it.run.end(it.rec, end, false) // what it sent may be gone from here on
 		if recovered {
-			q.tryAtOnce(it.to())
+			q.tryAtOnce(to)
 		}
 	}
 }

@@ -159,7 +159,7 @@ func (l *loader) buildSource(p *part) {
 	case !built.Traits.Keyed:
 		order = BySource
 	}
-	opened := l.hash(p.settings) + l.deliveryHash()
+	opened := fmt.Sprint(l.hash(p.settings), l.deliveryHash(), f) // the builder has told the source its format
 	l.prog.Sources[p.index] = Source{
 		Name: p.name, Connector: p.connector, Traits: built.Traits, Format: f, Coder: coder, Order: order,
 		Extra: built.Extra, Open: built.Open, Connect: built.Connect, Check: l.admission(p), Opened: opened,

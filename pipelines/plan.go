@@ -69,11 +69,11 @@ func planOne(name string, old, next *Program) PlanStep {
 		return PlanStep{Pipeline: name, Action: Keep}
 	}
 	outer, inner := outerChanges(old, next), innerChanges(old, next)
-	if len(outer) > 0 {
-		return PlanStep{Pipeline: name, Action: Replace, Reasons: append(outer, inner...)}
-	}
-	if len(inner) == 0 {
+	if len(outer)+len(inner) == 0 {
 		inner = []string{"vars changed"} // all else has a name
+	}
+	if len(outer) > 0 || old.ExactlyOnce || next.ExactlyOnce { // where all is one transaction, nothing can be exchanged alone
+		return PlanStep{Pipeline: name, Action: Replace, Reasons: append(outer, inner...)}
 	}
 	return PlanStep{Pipeline: name, Action: Swap, Reasons: inner}
 }
