@@ -9,6 +9,7 @@ import (
 	"github.com/millstream/millstream/connectors/drop"
 	"github.com/millstream/millstream/connectors/file"
 	"github.com/millstream/millstream/connectors/generate"
+	"github.com/millstream/millstream/connectors/http"
 	"github.com/millstream/millstream/connectors/kafka"
 	"github.com/millstream/millstream/connectors/memory"
 	"github.com/millstream/millstream/connectors/stdio"
@@ -22,6 +23,7 @@ func Types(stdin io.Reader, stdout io.Writer) []config.ConnectorType {
 		file.Type(),
 		generate.Type(),
 		drop.Type(),
+		http.Type(),
 		memory.Type(memory.NewHub()),
 		kafka.Type(),
 		amqp.Type(),

@@ -13,12 +13,14 @@ var (
 		"file":     `file: { path: "in/*.ndjson" }`,
 		"generate": "generate:\n  body: '{n: n}'\n  count: 10\n  rate: 1/s",
 		"memory":   "memory: { topic: input }",
+		"http":     `http: { listen: "${LISTEN:-127.0.0.1:8080}", path: /input }`,
 		"kafka":    `kafka: { brokers: ["${KAFKA:-localhost:9092}"], topics: [input], group: NAME }`,
 		"amqp":     `amqp: { url: "${AMQP_URL:-amqp://localhost:5672/}", queue: input }`,
 	}
 	sinkSnippets = map[string]string{
 		"file":   "file: { path: out.ndjson }",
 		"memory": "memory: { topic: output }",
+		"http":   `http: { url: "${TARGET:-http://localhost:8081}/output" }`,
 		"kafka":  `kafka: { brokers: ["${KAFKA:-localhost:9092}"], topic: output }`,
 		"amqp":   `amqp: { url: "${AMQP_URL:-amqp://localhost:5672/}", exchange: output, routing_key: "kind.{{ body.kind }}" }`,
 	}
