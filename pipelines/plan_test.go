@@ -109,7 +109,7 @@ func TestAChangeSwapsOrReplacesAndSaysWhy(t *testing.T) {
 		"a renamed sink":              {"  b: {", "  c: {", pipelines.Replace, "sink c added"},
 		"order":                       {"name: orders\n", "name: orders\norder: source\n", pipelines.Replace, "source in: order changed"},
 		"limits":                      {"name: orders\n", "name: orders\nlimits: { in_flight: 10 }\n", pipelines.Replace, "limits changed"},
-		"a format":                    {"topics: [orders], group: g }", "topics: [orders], group: g }, decode: text", pipelines.Replace, "source in: decode changed"},
+		"a format by its name":        {"topics: [orders], group: g }", "topics: [orders], group: g }, decode: json", pipelines.Swap, "source in: decode changed"},
 		"an optional sink":            {"b: { from: kind.rest, stdout: {} }", "b: { from: kind.rest, stdout: {}, optional: true }", pipelines.Replace, "sink b: optional changed"},
 		"a name that a variable gave": {`["${KAFKA}"]`, `["${EMPTY:-c:9092}"]`, pipelines.Replace, "source in: brokers changed"},
 		"an on_error of one part":     {"filter: body.total > vars.limit", "filter: body.total > vars.limit\n        on_error: { then: drop }", pipelines.Swap, "node clean.1: on_error changed"},
@@ -170,5 +170,14 @@ func TestAPlanShowsNoValues(t *testing.T) {
 				t.Errorf("the reasons for %s are %q", edit[1], text)
 			}
 		}
+	}
+}
+
+func TestASourceThatMakesTextInsteadOfJSONIsOpenedAgain(t *testing.T) {
+	text := "name: x\nfrom: { stdin: {}, decode: text }\nto: { stdout: {} }\n"
+	before, after := compile(t, text, nil), compile(t, strings.Replace(text, "text", "json", 1), nil)
+	steps := pipelines.Plan([]*pipelines.Program{before}, []*pipelines.Program{after})
+	if steps[0].Action != pipelines.Replace || steps[0].Reasons[0] != "source from: decode changed" {
+		t.Errorf("plan is %+v", steps)
 	}
 }
