@@ -287,7 +287,7 @@ func TestStartAtTheEndHoldsForTheFirstRunAlone(t *testing.T) {
 func TestAReplacedFileIsAnotherOneHoweverItsNumberIs(t *testing.T) {
 	path := write(t, filepath.Join(t.TempDir(), "in"), "first\nsecond\n")
 	host := connectortest.NewHost(t)
-	text := "path: " + path + "\nresume: true\n"
+	text, head := "path: "+path+"\nresume: true\n", strings.Repeat("h", 2000)
 	for _, step := range []struct {
 		content string
 		want    []string
@@ -298,6 +298,8 @@ func TestAReplacedFileIsAnotherOneHoweverItsNumberIs(t *testing.T) {
 		{"FIRST\nsecond\nTHIRD\nfourth\nfifth\n", []string{"FIRST", "second", "THIRD", "fourth", "fifth"}},
 		{"x\n", []string{"x"}},
 		{"x\n", []string{}},
+		{head + "\nONE\n", []string{head, "ONE"}},
+		{head + "\nTWO\nTHREE\n", []string{head, "TWO", "THREE"}},
 	} {
 		write(t, path, step.content)
 		r := start(t, text, host)

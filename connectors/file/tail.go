@@ -113,11 +113,12 @@ func (t *tail) hasLine() (bool, error) {
 	}
 }
 
-// reader gives what stands in the file from the offset on.
+// reader gives what stands in the file from the offset on. It ends where the file ended when it was looked at: what comes later may stand
+// in a file that was cut meanwhile, and only another look finds that out.
 func (t *tail) reader(ratio int) (io.Reader, func(), error) {
 	if !t.compressed() {
 		_, err := t.file.Seek(t.offset, io.SeekStart)
-		return t.file, func() {}, err
+		return io.LimitReader(t.file, t.info.Size()-t.offset), func() {}, err
 	}
 	if _, err := t.file.Seek(0, io.SeekStart); err != nil {
 		return nil, nil, err

@@ -293,3 +293,110 @@ func TestPayloadsThatAreNoLineAreRefused(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatMayStillGrowIsLeft(t *testing.T) {
+	for _, text := range []string{"a\nhal", "a\n" + strings.Repeat("x", headBytes+2), "a\n" + strings.Repeat("x", 2*chunkSize), "a\n"} {
+		r := NewReader(strings.NewReader(text), &Pool{}, func() int64 { return headBytes })
+		r.LeaveRest()
+		s, err := r.Next()
+		if err != nil || string(s.Data) != "a\n" {
+			t.Fatalf("%q, %v", s.Data, err)
+		}
+		s.Release()
+		if s, err := r.Next(); !errors.Is(err, io.EOF) {
+			t.Errorf("%.20q…: then came %.20q, %v", text, s.Data, err)
+		}
+		r.Close()
+	}
+}
+
+func TestRecordsShowTheGenerationOfTheirStream(t *testing.T) {
+	b := &Batcher{Lane: flow.NewLane("lane"), Topic: "topic", Limits: limits(100)}
+	for _, want := range []struct{ generation, partition int32 }{{0, flow.NoPartition}, {7, 7}, {8, 8}, {0, flow.NoPartition}} {
+		b.Generation = want.generation
+		r := NewReader(strings.NewReader("a\n"), &Pool{}, func() int64 { return 100 })
+		s, err := r.Next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		batch := b.Cut(&s, 1)
+		if got := batch.Records[0].Partition; got != want.partition {
+			t.Errorf("generation %d gives partition %d", want.generation, got)
+		}
+		batch.Records[0].Finish(flow.Delivered)
+		b.Settle(batch)
+		s.Release()
+		r.Close()
+	}
+}
+
+// FuzzLines reads any bytes in pieces: the records and the lengths of their lines make up the stream again.
+func FuzzLines(f *testing.F) {
+	f.Add([]byte("a\nb\r\n\nc"), uint8(1), uint8(4), false)
+	f.Add([]byte("123456789\nb\n"), uint8(3), uint8(8), true)
+	f.Fuzz(func(t *testing.T, text []byte, piece, most uint8, grows bool) {
+		r := NewReader(iotest.OneByteReader(bytes.NewReader(text)), &Pool{}, func() int64 { return int64(most) })
+		if piece > 1 {
+			r = NewReader(&inPieces{text, int(piece)}, &Pool{}, func() int64 { return int64(most) })
+		}
+		defer r.Close()
+		if grows {
+			r.LeaveRest()
+		}
+		b := &Batcher{Lane: flow.NewLane("lane"), Topic: "topic", Limits: limits(int64(most))}
+		var got, want [][]byte
+		for {
+			s, err := r.Next()
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			for batch := b.Cut(&s, 1); batch != nil; batch = b.Cut(&s, 1) {
+				for i := range batch.Records {
+					r := &batch.Records[i]
+					if r.Failure == nil && !bytes.HasPrefix(text[r.Offset:], r.Body) {
+						t.Errorf("%q is not at %d", r.Body, r.Offset)
+					}
+					got = append(got, bytes.Clone(r.Body))
+				}
+				b.Settle(batch)
+			}
+			s.Release()
+		}
+		for line := range bytes.Lines(text) {
+			if grows && line[len(line)-1] != '\n' {
+				break
+			}
+			line, _ = bytes.CutSuffix(line, []byte("\n"))
+			cut, _ := bytes.CutSuffix(line, []byte("\r"))
+			if len(cut) > 0 {
+				want = append(want, cut)
+			}
+		}
+		if len(got) != len(want) {
+			t.Fatalf("%d lines of %d: %q", len(got), len(want), got)
+		}
+		for i := range got {
+			if !bytes.HasPrefix(want[i], got[i]) && !bytes.HasPrefix(got[i], want[i]) || len(want[i]) <= int(most) && !bytes.Equal(want[i], got[i]) {
+				t.Errorf("line %d is %q, want %q", i, got[i], want[i])
+			}
+		}
+	})
+}
+
+// inPieces reads so many bytes at a time.
+type inPieces struct {
+	text []byte
+	n    int
+}
+
+func (p *inPieces) Read(b []byte) (int, error) {
+	if len(p.text) == 0 {
+		return 0, io.EOF
+	}
+	n := copy(b[:min(len(b), p.n)], p.text)
+	p.text = p.text[n:]
+	return n, nil
+}
