@@ -140,7 +140,7 @@ func (d *Document) ResetCoded(p *Paths, raw []byte, c Coder) {
 	d.coder = c
 }
 
-// Open decodes as much as a read would, so that a broken payload is found out now: the error is a *DecodeError or the Coder's.
+// Open decodes as much as a read would, so that a broken payload is found out now: the error is a *DecodeError.
 func (d *Document) Open() error { return d.open() }
 
 // Written reports whether anything was assigned or deleted.
@@ -201,7 +201,7 @@ func (d *Document) takeCoded() error {
 	}
 	v, err := d.coder.Decode(d.raw)
 	if err != nil {
-		return fmt.Errorf("decode body: %w", err)
+		return &DecodeError{Offset: -1, Reason: err.Error()}
 	}
 	d.cold[Root].value = v
 	return nil

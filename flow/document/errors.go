@@ -8,12 +8,15 @@ import (
 
 // DecodeError says where and why a payload is not what its format asks for.
 type DecodeError struct {
-	Offset int // in bytes, from 0
+	Offset int // in bytes, from 0; negative where Reason says the place in a way of its own
 	Reason string
 }
 
 // Error names reason and position.
 func (e *DecodeError) Error() string {
+	if e.Offset < 0 {
+		return "decode body: " + e.Reason
+	}
 	return fmt.Sprintf("decode body: %s, at byte %d", e.Reason, e.Offset)
 }
 
