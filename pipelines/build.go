@@ -48,6 +48,7 @@ func (l *loader) build() {
 		return
 	}
 	l.connect()
+	l.keepScope()
 	l.applyPolicies()
 	l.prog.Paths.Freeze()
 }

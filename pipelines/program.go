@@ -8,6 +8,7 @@ import (
 	"github.com/millstream/millstream/flow"
 	"github.com/millstream/millstream/flow/document"
 	"github.com/millstream/millstream/pipelines/diag"
+	"github.com/millstream/millstream/pipelines/expression"
 	"github.com/millstream/millstream/pipelines/yamldoc"
 )
 
@@ -19,6 +20,10 @@ type Program struct {
 	Path string
 	name yamldoc.Scalar
 	mask *mask
+	// vars, tables and bodies, by source, are what expressions see.
+	vars   map[string]any
+	tables *tables
+	bodies []*expression.Shape
 	// Hash is equal for two programs exactly when running one is running the other: it covers everything after interpolation but notes,
 	// descriptions, comments, layout and tests.
 	Hash string
