@@ -2,7 +2,6 @@ package amqp
 
 import (
 	"fmt"
-	"path"
 	"strings"
 	"time"
 
@@ -261,18 +260,8 @@ func (r *rendered) render(m *flow.Message, allow []string) (string, error) {
 		return "", flow.Errorf(flow.Permanent, flow.CodeInvalidName, "%s has %d bytes, the most is %d", r.option, len(name), maxShort)
 	case strings.ContainsRune(name, 0):
 		return "", flow.Errorf(flow.Permanent, flow.CodeInvalidName, "%s %q holds a zero byte", r.option, name)
-	case len(allow) > 0 && !matches(allow, name):
+	case len(allow) > 0 && !transport.Matches(allow, name):
 		return "", flow.Errorf(flow.Permanent, flow.CodeInvalidName, "%s %q matches none of allow: %s", r.option, name, strings.Join(allow, ", "))
 	}
 	return name, nil
-}
-
-// matches tells whether a name matches one of the globs.
-func matches(globs []string, name string) bool {
-	for _, g := range globs {
-		if ok, err := path.Match(g, name); err == nil && ok {
-			return true
-		}
-	}
-	return false
 }

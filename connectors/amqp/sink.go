@@ -16,6 +16,8 @@ import (
 const (
 	// minConfirmTimeout is the least confirm_timeout: a broker that syncs to disk takes a moment.
 	minConfirmTimeout = time.Second
+	// defaultConfirmTimeout holds where no file says otherwise.
+	defaultConfirmTimeout = 30 * time.Second
 	// reconnectPatience is how long Send waits for a connection before its messages fail as unavailable.
 	reconnectPatience = 30 * time.Second
 )

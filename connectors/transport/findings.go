@@ -52,3 +52,13 @@ func CheckSecret(b *config.Builder, t *yamldoc.Text) {
 		b.Findings.Add(t.Whole(diag.SecretShown, "a secret is part of a text that is shown", "keep secrets in fields that are never shown"))
 	}
 }
+
+// Matches tells whether a name matches one of the globs.
+func Matches(globs []string, name string) bool {
+	for _, g := range globs {
+		if ok, err := path.Match(g, name); err == nil && ok {
+			return true
+		}
+	}
+	return false
+}
