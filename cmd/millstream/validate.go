@@ -10,16 +10,21 @@ import (
 
 func validateCommand(s *streams) *cobra.Command {
 	var flags loadFlags
+	var dial bool
 	c := &cobra.Command{
 		Use:   "validate PATH…",
-		Short: "Find every mistake in pipeline files that can be found without a broker",
-		Long: "validate checks pipeline files, and every *.yaml of directories, and prints all findings in one run.\n" +
+		Short: "Find every mistake in pipeline files, and with --connect in what they connect to",
+		Long: "validate checks pipeline files, and every *.yaml of directories, and prints all findings in one run. With --connect it\n" +
+			"also dials, logs in, and looks whether queues and topics are there, where the files have no error; it reads and changes nothing.\n" +
 			"It ends with 0 when there is no error, with 2 otherwise.",
 		Args: cobra.MinimumNArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(c *cobra.Command, args []string) error {
 			programs, findings, err := s.load(args, &flags, false)
 			if err != nil {
 				return err
+			}
+			if dial && !findings.HasErrors() {
+				tryConnections(c.Context(), programs, findings)
 			}
 			if err := s.report(findings, flags.format); err != nil {
 				return err
@@ -34,6 +39,7 @@ func validateCommand(s *streams) *cobra.Command {
 	}
 	flags.add(c)
 	flags.addFormat(c)
+	c.Flags().BoolVar(&dial, "connect", false, "also try the connections")
 	return c
 }
 

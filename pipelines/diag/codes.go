@@ -72,6 +72,7 @@ const (
 	MissingCase    Code = "missing-case"
 	TwoErrorRoutes Code = "two-error-routes"
 	LostPart       Code = "lost-part"
+	NoConnection   Code = "no-connection"
 
 	ExpressionSyntax          Code = "expression-syntax"
 	ExpressionTooLong         Code = "expression-too-long"
@@ -185,6 +186,7 @@ var codes = []CodeDoc{
 	{MissingCase, "a from that names a router without one of its cases"},
 	{TwoErrorRoutes, "a node with then and with a reader of its .errors"},
 	{LostPart, "a part of the messages that a sink has no place for, and that allow_loss does not name"},
+	{NoConnection, "validate --connect could not reach what a source or sink needs, was not let in, or did not find it"},
 	{ExpressionSyntax, "an expression that does not parse"},
 	{ExpressionTooLong, "an expression of more than 16 KiB"},
 	{ExpressionTooDeep, "brackets or signs nested more than 200 deep in an expression"},

@@ -96,6 +96,7 @@ func fileMistakes() []Mistake {
 		{Code: diag.MissingCase, File: graph("nodes:\n  kind:\n    from: in\n    route:\n      big: body.x > 1\n      rest: else\nsinks:\n  out: { from: kind, stdout: {} }")},
 		{Code: diag.TwoErrorRoutes, File: graph("nodes:\n  a: { from: in, filter: body.a, on_error: { then: drop } }\nsinks:\n  out: { from: a, stdout: {} }\n  bad: { from: a.errors, stdout: {} }")},
 		{Code: diag.LostPart, Story: "A pipeline from Kafka or RabbitMQ into stdout or a file: the headers have no place there. allow_loss: [headers] lets them go. This is a warning."},
+		{Code: diag.NoConnection, Story: "validate --connect on a file whose broker is down, whose password is wrong, or whose topic does not exist. The class and code in brackets are those that a message would fail with: transient may pass, config needs somebody."},
 		{Code: diag.NotAvailable, File: step("dedupe: { key: id }")},
 	}
 }

@@ -1,0 +1,41 @@
+package engine
+
+import (
+	"context"
+	"sync"
+
+	"github.com/millstream/millstream/pipelines"
+)
+
+// TryConnect tries the connections of a program's sources and sinks, side by side, and opens nothing: it dials, authenticates and looks whether
+// the queues and topics are there. The errors are in the order of the program and name the part; parts that cannot be tried give none.
+func (e *Engine) TryConnect(ctx context.Context, prog *pipelines.Program) []error {
+	p := newPipeline(e, prog)
+	defer func() {
+		p.stopReading()
+		p.beginDrain()
+		p.hardStop()
+	}()
+	errs := make([]error, len(prog.Sources)+len(prog.Sinks))
+	var trying sync.WaitGroup
+	for i := range prog.Sources {
+		s := &prog.Sources[i]
+		trying.Go(func() {
+			errs[i] = tryConnect(ctx, s.Connect, p.host(s.Name, s.Connector, prog.Limits), "source", s.Name)
+		})
+	}
+	for i := range prog.Sinks {
+		s := &prog.Sinks[i]
+		trying.Go(func() {
+			errs[len(prog.Sources)+i] = tryConnect(ctx, s.Connect, p.host(s.Name, s.Connector, prog.Limits), "sink", s.Name)
+		})
+	}
+	trying.Wait()
+	var failed []error
+	for _, err := range errs {
+		if err != nil {
+			failed = append(failed, err)
+		}
+	}
+	return failed
+}
