@@ -121,8 +121,7 @@ func (f *Fleet) keep(ctx context.Context, t *task) {
 	s := t.step
 	switch t.old.State() {
 	case engine.Failed:
-		s.Action, s.Reasons = pipelines.Start, []string{"it had failed"}
-		f.start(ctx, t)
+		f.startAgain(ctx, t)
 		return
 	case engine.Paused:
 		s.Reasons = []string{"it was paused: it tries again"}
@@ -152,7 +151,7 @@ func (f *Fleet) change(ctx context.Context, t *task) {
 	s := t.step
 	select {
 	case <-t.old.Done():
-		f.start(ctx, t)
+		f.startAgain(ctx, t)
 		return
 	default:
 	}
@@ -164,7 +163,7 @@ func (f *Fleet) change(ctx context.Context, t *task) {
 		stop, cancel := context.WithTimeout(ctx, f.opts.DrainTimeout)
 		defer cancel()
 		_ = t.old.Stop(stop) // what it ended with is its own matter; what was in flight is read again
-		f.start(ctx, t)
+		f.startAgain(ctx, t)
 		return
 	}
 	s.KeptSources, s.KeptSinks, s.Drained, s.Pause = did.KeptSources, did.KeptSinks, did.Drained, did.Pause
@@ -178,6 +177,18 @@ func (f *Fleet) change(ctx context.Context, t *task) {
 	if t.old.State() != engine.Failed {
 		s.Revision = t.old.Revision()
 	}
+}
+
+// startAgain starts what has ended.
+func (f *Fleet) startAgain(ctx context.Context, t *task) {
+	s := t.step
+	s.Action = pipelines.Start
+	if t.old.State() == engine.Failed {
+		s.Reasons = append(s.Reasons, "it had failed")
+	} else {
+		s.Reasons = append(s.Reasons, "it had ended")
+	}
+	f.start(ctx, t)
 }
 
 // start starts a pipeline. What passes, such as a broker that is down, is tried again until the time for starting is over.
