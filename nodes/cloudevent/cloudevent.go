@@ -53,6 +53,9 @@ type Options struct {
 // contentType is the media type of an event in structured mode (JSON Event Format, section 3).
 const contentType = "application/cloudevents+json"
 
+// Format implements config.Recoder: an event is JSON, whatever the body was.
+func (*Config) Format() document.Format { return document.JSON }
+
 // Build implements config.NodeConfig.
 func (c *Config) Build(b *config.Builder) config.Node {
 	o := &c.Cloudevent
@@ -119,7 +122,7 @@ func (p *processor) add(b *config.Builder, name string, t config.Template) {
 // shape is what is known of the event.
 func (p *processor) shape(b *config.Builder) *expression.Shape {
 	text := &expression.Shape{Kind: value.KindString}
-	s := &expression.Shape{Kind: value.KindMap, Rest: expression.Closed, Fields: map[string]*expression.Shape{
+	s := &expression.Shape{Kind: value.KindMap, Rest: expression.Likely, Fields: map[string]*expression.Shape{
 		"specversion": text, "id": text, "time": text, "datacontenttype": text,
 	}}
 	for _, a := range p.attributes {

@@ -32,9 +32,9 @@ var (
 		"decode":     "decode: json",
 		"encode":     "encode: [json, gzip, base64]",
 		"schema":     "schema:\n  type: object\n  required: [value]",
-		"sample":     "sample: { ratio: 0.1, by: body.device }",
+		"sample":     "sample:\n  ratio: 0.1\n  by: body.device",
 		"throttle":   "throttle: { rate: 100/s }",
-		"call":       "call:\n  http: { url: \"https://api.example.com/devices/{{ body.device }}\" }\n  into: body.device_info",
+		"call":       "call:\n  http: { url: \"https://api.example.com/devices/{{ body.device }}\" }\n  into: tmp.answer",
 		"cloudevent": "cloudevent:\n  type: com.example.changed\n  source: /example",
 		"log":        `log: { message: "{{ id }} arrived" }`,
 	}
