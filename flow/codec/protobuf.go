@@ -46,14 +46,17 @@ func Protobuf(ctx context.Context, o ProtobufOptions) (*Format, error) {
 	c := protocompile.Compiler{
 		Resolver: protocompile.WithStandardImports(&protocompile.SourceResolver{Accessor: o.Open}), MaxParallelism: 1,
 		Reporter: reporter.NewReporter(func(err reporter.ErrorWithPos) error {
-			at := err.GetPosition()
 			if first == nil {
-				first = &ProtobufError{File: at.Filename, Line: at.Line, Column: at.Col, Reason: err.Unwrap().Error()}
+				first = placedError(err)
 			}
 			return err
 		}, nil),
 	}
 	files, err := c.Compile(ctx, o.File)
+	var at reporter.ErrorWithPos
+	if first == nil && errors.As(err, &at) {
+		first = placedError(at)
+	}
 	switch {
 	case first != nil:
 		return nil, first
@@ -66,6 +69,11 @@ func Protobuf(ctx context.Context, o ProtobufOptions) (*Format, error) {
 		return nil, fmt.Errorf("%s has no message %q%s", o.File, o.Message, messagesOf(files[0].Messages()))
 	}
 	return &Format{Name: "protobuf", Kind: document.Coded, Coder: &protobufCoder{m}, Media: "application/x-protobuf", Shape: protoShape(m, 0)}, nil
+}
+
+func placedError(err reporter.ErrorWithPos) *ProtobufError {
+	at := err.GetPosition()
+	return &ProtobufError{File: at.Filename, Line: at.Line, Column: at.Col, Reason: err.Unwrap().Error()}
 }
 
 func messagesOf(list protoreflect.MessageDescriptors) string {
