@@ -13,7 +13,7 @@ import (
 )
 
 // handOver is how long a request waits for a source that takes over from another one.
-const handOver = 10 * time.Second
+const handOver = 3 * time.Second
 
 // retryAfter is how many seconds a client that got 503 is asked to wait.
 const retryAfter = "2"
@@ -38,7 +38,7 @@ func (s *server) ServeHTTP(w nethttp.ResponseWriter, r *nethttp.Request) {
 			if a.status == 0 {
 				a = c.adopt(r.Context(), read)
 			}
-		case soon != nil && wait(r.Context(), soon, time.Until(late)):
+		case soon != nil && s.wait(r.Context(), soon, time.Until(late)):
 			continue
 		case known:
 			a = answer{status: nethttp.StatusServiceUnavailable, code: flow.CodeUnavailable, message: "the pipeline is stopping"}
@@ -53,13 +53,14 @@ func (s *server) ServeHTTP(w nethttp.ResponseWriter, r *nethttp.Request) {
 	}
 }
 
-func wait(ctx context.Context, on <-chan struct{}, most time.Duration) bool {
+func (s *server) wait(ctx context.Context, on <-chan struct{}, most time.Duration) bool {
 	t := time.NewTimer(most)
 	defer t.Stop()
 	select {
 	case <-on:
 		return true
 	case <-t.C:
+	case <-s.quit:
 	case <-ctx.Done():
 	}
 	return false

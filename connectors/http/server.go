@@ -41,6 +41,8 @@ type server struct {
 	mu     sync.Mutex
 	routes map[string][]*source // by path; at most one pipeline's, the newest last
 	change chan struct{}        // closed and replaced when a source joins, begins, ends or leaves
+	left   map[string]time.Time // when the last source of a path has left it
+	quit   chan struct{}        // closed when nobody will join any more
 }
 
 // shareServer joins the listener of an address, and opens it for the first one.
@@ -73,7 +75,7 @@ func listen(s *settings, log *slog.Logger) (*server, error) {
 	}
 	srv := &server{
 		listener: &bounded{Listener: l, free: make(chan struct{}, maxConnections)}, files: s.tls, ended: make(chan struct{}),
-		routes: map[string][]*source{}, change: make(chan struct{}),
+		routes: map[string][]*source{}, change: make(chan struct{}), left: map[string]time.Time{}, quit: make(chan struct{}),
 	}
 	srv.http = &nethttp.Server{
 		Handler: srv, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes, TLSConfig: settings,
@@ -102,6 +104,7 @@ func (s *server) serve(log *slog.Logger) {
 func (s *server) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), closePatience)
 	defer cancel()
+	close(s.quit)
 	err := s.http.Shutdown(ctx)
 	if errors.Is(err, context.DeadlineExceeded) {
 		err = s.http.Close() // who is left is slow on purpose
@@ -121,6 +124,7 @@ func (s *server) join(c *source) error {
 		}
 	}
 	s.routes[c.path] = append(s.routes[c.path], c)
+	delete(s.left, c.path)
 	s.changed()
 	return nil
 }
@@ -131,6 +135,7 @@ func (s *server) leave(c *source) {
 	left := slices.DeleteFunc(s.routes[c.path], func(other *source) bool { return other == c })
 	if len(left) == 0 {
 		delete(s.routes, c.path)
+		s.left[c.path] = time.Now()
 	} else {
 		s.routes[c.path] = left
 	}
@@ -151,7 +156,8 @@ func (s *server) changed() {
 }
 
 // find gives the source that reads the path now: the newest that has begun. When there is none, soon is closed when that may have changed;
-// it is nil where nobody is about to begin. known tells that the path is somebody's.
+// it is nil where nobody is about to begin. known tells that the path is somebody's, or was just now: a pipeline that is started anew may
+// have it again in a moment.
 func (s *server) find(path string) (reads *source, soon <-chan struct{}, known bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -160,10 +166,12 @@ func (s *server) find(path string) (reads *source, soon <-chan struct{}, known b
 		switch c.phase {
 		case reading:
 			return c, nil, true
-		case opened:
+		case opened, closing: // one that ends may have a successor
 			soon = s.change
-		case closing:
 		}
+	}
+	if at, ok := s.left[path]; ok && time.Since(at) < handOver {
+		return nil, s.change, true
 	}
 	return nil, soon, len(all) > 0
 }

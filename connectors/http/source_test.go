@@ -199,7 +199,7 @@ func TestPathsOfOneListenerBelongToOnePipelineEach(t *testing.T) {
 	if err := one.Stop(t.Context()); err != nil {
 		t.Error(err)
 	}
-	r.want(request{path: "/one", body: "1"}, 404, "missing")
+	r.want(request{path: "/one", body: "1"}, 503, "unavailable") // it might have been started anew
 	r.want(request{path: "/two", body: "2"}, 200, "")
 	if diff := cmp.Diff([]string{"2", "2"}, r.lines("two")); diff != "" {
 		t.Error(diff)
