@@ -57,7 +57,7 @@ var keyDocs = map[string]string{
 	"test.name":            "What the test shows: a sentence that is true.",
 	"test.clock":           "What now() gives. Left out: 2000-01-01T00:00:00Z.",
 	"test.send":            "The messages that enter, one after another.",
-	"test.stub":            "What call nodes answer, by node.",
+	"test.stub":            "What call nodes answer, by node: one answer after another, the last one again and again.",
 	"test.expect":          "The messages that each sink gets, in order; a sink that is not named gets none. Or error: what fails.",
 	"send.source":          "The source by which the message enters; needed where there are several.",
 	"send.key":             "The message's key. Left out: none.",
