@@ -364,7 +364,9 @@ func TestAStartWithABrokenFileRunsItsLastGoodRevision(t *testing.T) {
 	if err := s.cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	<-s.ended
+	if err := <-s.ended; err == nil {
+		t.Fatal("it ended well before it was killed")
+	}
 
 	write(t, a, "name: [\n")
 	write(t, b, versioned("b", 2))

@@ -33,8 +33,6 @@ type supervisor struct {
 	about    admin.Status // what does not change of it
 
 	draining atomic.Bool
-	// interrupted: the first signal came while an attempt was under way, and ended it.
-	interrupted bool
 	// gaveUp: something was still starting and is not waited for.
 	gaveUp bool
 	// invalid is why nothing could be loaded at the start; nil when findings say it.

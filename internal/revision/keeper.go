@@ -127,7 +127,7 @@ func (k *Keeper) Attempt(ctx context.Context, trigger string) Attempt {
 	a.Hash, a.err = set.Hash(), set.Err
 	if a.err != nil {
 		a.Error = a.err.Error()
-		k.finish(&a)
+		k.finish(ctx, &a)
 		return a
 	}
 	failpoint.Hit(failpoint.ReloadLoaded)
@@ -137,7 +137,7 @@ func (k *Keeper) Attempt(ctx context.Context, trigger string) Attempt {
 	if !c.refused {
 		k.apply(ctx, &a, c)
 	}
-	k.finish(&a)
+	k.finish(ctx, &a)
 	return a
 }
 
@@ -241,7 +241,7 @@ func (k *Keeper) repeats(a *Attempt) bool {
 }
 
 // finish judges an attempt, logs and remembers it. What repeats itself is not told again.
-func (k *Keeper) finish(a *Attempt) {
+func (k *Keeper) finish(ctx context.Context, a *Attempt) {
 	a.judge()
 	if a.Outcome == Applied || a.Outcome == Partly || a.Number == 1 {
 		a.Revision++
@@ -266,5 +266,5 @@ func (k *Keeper) finish(a *Attempt) {
 		}
 	}
 	k.mu.Unlock()
-	k.log(a)
+	k.log(ctx, a)
 }

@@ -9,7 +9,7 @@ import (
 )
 
 // log writes an attempt's line, and one for each pipeline that is not as its file says.
-func (k *Keeper) log(a *Attempt) {
+func (k *Keeper) log(ctx context.Context, a *Attempt) {
 	log := k.opts.Logger.With("revision", a.Revision)
 	failed := "pipeline not reloaded; what ran before goes on where it can"
 	if a.Trigger == ByStart {
@@ -55,7 +55,7 @@ func (k *Keeper) log(a *Attempt) {
 		level = slog.LevelError
 	}
 	args = append(args, "drained", a.Drained, "pause", a.Pause.Round(time.Microsecond), "duration", a.Duration.Round(time.Microsecond))
-	log.Log(context.Background(), level, message, args...)
+	log.Log(ctx, level, message, args...)
 }
 
 // told says each outcome.

@@ -133,7 +133,8 @@ func (w *Watcher) live() {
 			if !w.dirs.concerns(e) {
 				continue
 			}
-		case <-w.dirs.errors(): // events were lost
+		case err := <-w.dirs.errors():
+			w.opts.Logger.Debug("events of the file system were lost; everything is looked at", "error", err)
 		case <-w.woken:
 			w.follow()
 		case <-poll.C:
@@ -198,7 +199,8 @@ func (w *Watcher) quiet(end time.Time) (alone, open bool) {
 			if w.dirs.concerns(e) {
 				calm.Reset(w.opts.Quiet)
 			}
-		case <-w.dirs.errors():
+		case err := <-w.dirs.errors():
+			w.opts.Logger.Debug("events of the file system were lost", "error", err)
 		}
 	}
 }
