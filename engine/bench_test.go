@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/millstream/millstream/flow"
 	"github.com/millstream/millstream/flow/document"
@@ -80,3 +82,43 @@ type benchSink struct{}
 func (benchSink) Prepare(*flow.Message, *flow.Outgoing) error             { return nil }
 func (benchSink) Send(_ context.Context, _ []*flow.Outgoing, done func()) { done() }
 func (benchSink) Close(context.Context) error                             { return nil }
+
+// BenchmarkReload changes what a pipeline runs while it leads messages. One operation is one reload; the metrics are how long the source
+// could not hand over.
+func BenchmarkReload(b *testing.B) {
+	for name, sinks := range map[string]int{"swap": 1, "replace": 2} {
+		b.Run(name, func(b *testing.B) {
+			src := &benchSource{batches: 1 << 40, records: 64, free: make(chan *flow.Batch, 16)}
+			programs := make([]*pipelines.Program, 2)
+			for i := range programs {
+				paths := document.NewPaths()
+				paths.Freeze()
+				programs[i] = &pipelines.Program{Name: "bench", Paths: paths, Limits: pipelines.DefaultLimits()}
+				programs[i].Sources = []pipelines.Source{{
+					Name: "in", Connector: "bench", OnError: pipelines.DefaultPolicy(), Out: []pipelines.Edge{{Sink: true}},
+					Open: func(context.Context, flow.Host) (flow.Source, error) { return src, nil },
+				}}
+				programs[i].Sinks = []pipelines.Sink{{
+					Name: "out", Connector: "bench", Opened: fmt.Sprint(i % sinks), OnError: pipelines.DefaultPolicy(), Preparer: benchSink{},
+					Open: func(context.Context, flow.Host) (flow.Sink, error) { return benchSink{}, nil },
+				}}
+			}
+			p, err := New(Options{Logger: slog.New(slog.DiscardHandler)}).Start(b.Context(), programs[0])
+			if err != nil {
+				b.Fatal(err)
+			}
+			var pauses []time.Duration
+			for b.Loop() {
+				did, err := p.Reload(context.Background(), programs[(len(pauses)+1)%2], ReloadOptions{})
+				if err != nil {
+					b.Fatal(err)
+				}
+				pauses = append(pauses, did.Pause)
+			}
+			slices.Sort(pauses)
+			b.ReportMetric(float64(pauses[len(pauses)/2])/1e6, "ms-pause-p50")
+			b.ReportMetric(float64(pauses[len(pauses)*99/100])/1e6, "ms-pause-p99")
+			_ = p.Stop(context.Background())
+		})
+	}
+}

@@ -321,3 +321,33 @@ func TestAPipelineThatWaitsForItsBrokerIsTriedAgain(t *testing.T) {
 		r.end()
 	})
 }
+
+func TestOneOfManyChangesAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		const n = 500
+		programs := make([]*pipelines.Program, n)
+		for i := range programs {
+			programs[i] = r.program(fmt.Sprintf("p%03d", i), "1")
+		}
+		r.apply(programs...)
+		before := r.fleet.Pipelines()
+		programs[250] = r.program("p250", "2", opened("b"))
+		kept := 0
+		receipt := r.apply(programs...)
+		for _, s := range receipt.Steps {
+			if s.Outcome == fleet.Kept {
+				kept++
+			}
+		}
+		if kept != n-1 || !receipt.OK() {
+			t.Errorf("%d pipelines were kept", kept)
+		}
+		for i, p := range r.fleet.Pipelines() {
+			if log, sink := r.logs[p.Name()], r.sinks[p.Name()]; p != before[i] || log.Opened() != 1 || sink.Closed() > 0 && p.Name() != "p250" {
+				t.Errorf("%s was touched", p.Name())
+			}
+		}
+		r.end()
+	})
+}
