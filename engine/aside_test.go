@@ -67,7 +67,7 @@ func TestRecordsOfABatchWaitSideBySideAndLeaveInOrder(t *testing.T) {
 func TestOrderHoldsHoweverLongEachRecordTakes(t *testing.T) {
 	bubble(t, "in a graph that fans out", func(t *testing.T) {
 		r := newRig(t, 2, waiting(16, func(m *flow.Message, e *flow.Emitter) error {
-			time.Sleep(rand.N(20 * time.Millisecond)) //nolint:gosec // chance, not a secret
+			time.Sleep(rand.N(20 * time.Millisecond))
 			e.Emit(0, m)
 			return nil
 		}))

@@ -79,7 +79,7 @@ func TestMessagesAreAskedAboutSideBySideAndLeaveInOrder(t *testing.T) {
 			case <-r.Context().Done():
 			}
 		}
-		time.Sleep(rand.N(5 * time.Millisecond)) //nolint:gosec // chance, not a secret
+		time.Sleep(rand.N(5 * time.Millisecond))
 		if seen.Load()%20 == 0 {
 			w.WriteHeader(http.StatusServiceUnavailable)
 		}
