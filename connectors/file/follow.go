@@ -84,7 +84,7 @@ func (f *follower) Run(ctx context.Context, in flow.Intake) error {
 		more, err := f.pass(ctx, in)
 		switch {
 		case ctx.Err() != nil:
-			return nil //nolint:nilerr // a source that is told to stop has not failed
+			return nil // a source that is told to stop has not failed
 		case err != nil:
 			return err
 		case more:

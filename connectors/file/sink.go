@@ -67,23 +67,8 @@ func (c *Sink) BuildSink(b *config.Builder) config.Sink {
 	}
 	constant, isConstant := path.Constant()
 	p := &preparer{path: path, literal: len(path.Prefix()), whole: c.Framing == framingWhole}
-	text := &c.Path.Text
-	transport.CheckSecret(b, text)
-	switch {
-	case text.Undefined:
-	case isConstant && (constant == "" || strings.HasSuffix(constant, "/")):
-		b.Findings.Add(text.Whole(diag.BadValue, "path names no file", "write a path such as out/orders.ndjson"))
-	case isConstant && strings.IndexByte(constant, 0) >= 0:
-		b.Findings.Add(text.Whole(diag.BadValue, "path holds a NUL byte", ""))
-	case isConstant && !text.Replaced && transport.LooksLikePath(constant):
-		b.Findings.Add(text.Whole(diag.ExpressionInLiteral, fmt.Sprintf("%q is a literal and reads like a path of the message", constant),
-			fmt.Sprintf(`write path: "out/{{ %s }}", or ./%s for a file of that name`, constant, constant)))
-	case isConstant && p.whole:
-		b.Findings.Add(text.Whole(diag.BadValue, "with framing: whole each message needs a file of its own", "name it by the message, such as out/{{ hashID(id) }}.json"))
-	case !isConstant && len(c.Allow) == 0 && strings.Trim(path.Prefix(), "/") == "":
-		b.Findings.Add(text.Whole(diag.OpenDestination, "the message alone decides which file is written",
-			"begin the path with a directory, such as out/{{ … }}, or name what is allowed under allow:"))
-	}
+	transport.CheckSecret(b, &c.Path.Text)
+	c.checkPath(b, path, constant, isConstant)
 	for i := range c.Allow {
 		if _, err := filepath.Match(c.Allow[i].Text, ""); err != nil {
 			b.Findings.Add(c.Allow[i].Whole(diag.BadValue, "the pattern is not complete", "close the bracket"))
@@ -107,6 +92,26 @@ func (c *Sink) BuildSink(b *config.Builder) config.Sink {
 		Preparer: p,
 		Open:     func(ctx context.Context, host flow.Host) (flow.Sink, error) { return open(ctx, o, host) },
 		Connect:  func(context.Context, flow.Host) error { return connectSink(path.Prefix(), isConstant) },
+	}
+}
+
+// checkPath reports a path that names no file, or lets the message alone name one.
+func (c *Sink) checkPath(b *config.Builder, path *expression.Template, constant string, isConstant bool) {
+	text := &c.Path.Text
+	switch {
+	case text.Undefined:
+	case isConstant && (constant == "" || strings.HasSuffix(constant, "/")):
+		b.Findings.Add(text.Whole(diag.BadValue, "path names no file", "write a path such as out/orders.ndjson"))
+	case isConstant && strings.IndexByte(constant, 0) >= 0:
+		b.Findings.Add(text.Whole(diag.BadValue, "path holds a NUL byte", ""))
+	case isConstant && !text.Replaced && transport.LooksLikePath(constant):
+		b.Findings.Add(text.Whole(diag.ExpressionInLiteral, fmt.Sprintf("%q is a literal and reads like a path of the message", constant),
+			fmt.Sprintf(`write path: "out/{{ %s }}", or ./%s for a file of that name`, constant, constant)))
+	case isConstant && c.Framing == framingWhole:
+		b.Findings.Add(text.Whole(diag.BadValue, "with framing: whole each message needs a file of its own", "name it by the message, such as out/{{ hashID(id) }}.json"))
+	case !isConstant && len(c.Allow) == 0 && strings.Trim(path.Prefix(), "/") == "":
+		b.Findings.Add(text.Whole(diag.OpenDestination, "the message alone decides which file is written",
+			"begin the path with a directory, such as out/{{ … }}, or name what is allowed under allow:"))
 	}
 }
 
