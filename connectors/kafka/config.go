@@ -53,6 +53,8 @@ type Source struct {
 	// OnStop is what a stop does with the partitions: leave hands them to the other members, stay keeps them for a restart within
 	// session_timeout.
 	OnStop string `yaml:"on_stop" default:"leave" oneof:"leave stay"`
+	// Driver is native, or watermill: the stock module watermill-kafka, which reads one record of a partition after another.
+	Driver string `yaml:"driver" default:"native" oneof:"native watermill"`
 }
 
 // Sink is the configuration of a sink.
@@ -75,6 +77,8 @@ type Sink struct {
 	// CloudEvents writes bodies that are CloudEvents as the Kafka binding of CloudEvents says: binary (attributes become headers ce_NAME,
 	// data the value) or structured (the event is the value, with its content type).
 	CloudEvents string `yaml:"cloudevents" oneof:"binary structured"`
+	// Driver is native, or watermill: the stock module watermill-kafka, which writes one record after another.
+	Driver string `yaml:"driver" default:"native" oneof:"native watermill"`
 }
 
 // Create is how topics are made.
@@ -154,6 +158,9 @@ func (c *Source) BuildSource(b *config.Builder) config.Source {
 	topics := selectTopics(b, c.Topics)
 	cluster := c.options(b)
 	open := c.open(cluster, topics)
+	if c.checkDriver(b); c.Driver == stockDriver {
+		open = c.openStock(cluster, topics)
+	}
 	if b.ExactlyOnce {
 		open = c.openTransactor(cluster, topics)
 		if c.Isolation == "read_uncommitted" {
@@ -181,8 +188,12 @@ func (c *Sink) BuildSink(b *config.Builder) config.Sink {
 	if p.constant != "" {
 		traits.Address = cluster.address(p.constant)
 	}
+	open := c.open(cluster, p)
+	if c.checkDriver(b); c.Driver == stockDriver {
+		open = c.openStock(cluster, p)
+	}
 	return config.Sink{
-		Traits: traits, Preparer: p, Open: c.open(cluster, p), Connect: c.connect(cluster, p),
+		Traits: traits, Preparer: p, Open: open, Connect: c.connect(cluster, p),
 		Transaction: cluster.transactionWith("compression: " + c.Compression),
 	}
 }

@@ -8,6 +8,9 @@ import (
 	"os/exec"
 	"strconv"
 	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millstream/millstream/connectors/connectortest"
 	"github.com/millstream/millstream/flow"
@@ -103,4 +106,41 @@ func TestNothingIsLostWhenTheBrokerIsKilled(t *testing.T) {
 	if committed < total {
 		t.Errorf("%d records are committed, want at least %d", committed, total)
 	}
+}
+
+func TestEachRecordIsThereOnceWhenTheBrokerIsKilled(t *testing.T) {
+	address, brokers := ownBroker(t, "kafka-once", 4700)
+	in, out := freshTopic(t, address, 3), freshTopic(t, address, 3)
+	const total = 60_000
+	var rs []*kgo.Record
+	for n := range total {
+		rs = append(rs, &kgo.Record{Topic: in, Partition: int32(n % 3), Key: fmt.Append(nil, n%30), Value: fmt.Appendf(nil, `{"n":%d}`, n)})
+	}
+	produceAll(t, address, rs...)
+	running, stop := startPipeline(t, "one", fmt.Sprintf(`
+name: once
+delivery: exactly_once
+connections: { k: { kafka: { brokers: [%q] } } }
+from: { kafka: { use: k, topics: [%s], group: %s } }
+steps:
+  - throttle: { rate: 10000/s }
+to: { kafka: { use: k, topic: %s } }
+`, address, in, in, out))
+	for round := range 2 {
+		for running.Balance().Delivered < int64(total/4*(round+1)) {
+			time.Sleep(10 * time.Millisecond)
+		}
+		brokers("kill")
+		brokers("start")
+	}
+	ids := committedIDs(t, address, total, out)
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+	for n := range total {
+		if ids[n] != 1 {
+			t.Fatalf("%d is there %d times", n, ids[n])
+		}
+	}
+	t.Logf("%+v", running.Balance())
 }

@@ -164,7 +164,7 @@ func (s *transactor) newSession(ctx context.Context) (*kgo.GroupTransactSession,
 	return session, nil
 }
 
-var errRebalance = errors.New("the group gave partitions to another member")
+var errRebalance = errors.New("the group took partitions away")
 
 // gone spoils the transaction under way: some of its partitions belong to another member now.
 func (s *transactor) gone(_ context.Context, _ *kgo.Client, partitions map[string][]int32) {
