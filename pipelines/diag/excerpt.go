@@ -26,10 +26,10 @@ func covered(line []rune, hide func(line string) [][2]int, f Finding) ([]rune, F
 	start, end := f.Col-1, f.Col-1+f.Width
 	newStart, newEnd := start, end
 	for _, part := range hide(text) {
-		clear := []rune(text[from:part[0]])
-		first := at + len(clear)
+		plain := []rune(text[from:part[0]])
+		first := at + len(plain)
 		hidden := utf8.RuneCountInString(text[part[0]:part[1]])
-		shown = append(append(shown, clear...), '*', '*', '*')
+		shown = append(append(shown, plain...), '*', '*', '*')
 		at, from = first+hidden, part[1]
 		newStart = moved(start, newStart, first, at, len(shown)-3)
 		newEnd = moved(end, newEnd, first, at, len(shown)-3)
@@ -42,11 +42,11 @@ func covered(line []rune, hide func(line string) [][2]int, f Finding) ([]rune, F
 }
 
 // moved is where a rune is after those from first to last have been hidden behind three at place; before is where it was until then.
-func moved(rune, before, first, last, place int) int {
+func moved(at, before, first, last, place int) int {
 	switch {
-	case rune >= last:
-		return place + 3 + rune - last
-	case rune > first:
+	case at >= last:
+		return place + 3 + at - last
+	case at > first:
 		return place
 	}
 	return before

@@ -91,8 +91,23 @@ var variables = regexp.MustCompile(`\$\{[A-Za-z_][A-Za-z0-9_]*(?::-([^{}]*)|[^{}
 // KeepWritten adds to Secrets what looks like one in the text of a file, whether or not what it stands in can be decoded: what stands
 // behind a key such as password, and passwords in URLs.
 func (c *Context) KeepWritten(file []byte) {
-	src := string(file)
-	for _, m := range secretKeys.FindAllStringSubmatch(src, -1) {
+	for line := range strings.Lines(string(file)) {
+		if lower := strings.ToLower(line); strings.Contains(lower, "pass") || strings.Contains(lower, "secret") || strings.Contains(lower, "key") {
+			c.keepBehindKeys(line)
+		}
+		if !strings.Contains(line, "://") {
+			continue
+		}
+		for _, m := range secretURLs.FindAllStringSubmatch(line, -1) {
+			if !strings.HasPrefix(m[1], "${") {
+				c.keepSecret(m[1])
+			}
+		}
+	}
+}
+
+func (c *Context) keepBehindKeys(line string) {
+	for _, m := range secretKeys.FindAllStringSubmatch(line, -1) {
 		text := strings.Trim(m[1], `"'`)
 		if d := variables.FindStringSubmatch(text); d != nil {
 			text = d[1]
@@ -103,14 +118,9 @@ func (c *Context) KeepWritten(file []byte) {
 			c.keepSecret(text)
 		}
 	}
-	for _, m := range secretURLs.FindAllStringSubmatch(src, -1) {
-		if !strings.HasPrefix(m[1], "${") {
-			c.keepSecret(m[1])
-		}
-	}
 }
 
 var (
-	secretKeys = regexp.MustCompile(`(?im)(?:^|[\s{,"'])(?:[a-z0-9_-]*(?:password|passwd|passphrase|secret)|api_?key|access_?key)["']?[ \t]*:[ \t]+("[^"\n]*"|'[^'\n]*'|[^\s,{}\[\]"'#|>&*!$][^\s,}\]]*|\$\{[^}\n]*\})`)
+	secretKeys = regexp.MustCompile(`(?i)(?:^|[\s{,"'])(?:[a-z0-9_-]*(?:password|passwd|passphrase|secret)|api_?key|access_?key)["']?[ \t]*:[ \t]+("[^"\n]*"|'[^'\n]*'|[^\s,{}\[\]"'#|>&*!$][^\s,}\]]*|\$\{[^}\n]*\})`)
 	secretURLs = regexp.MustCompile(`[A-Za-z][A-Za-z0-9+.-]*://[^\s/@:"'${}]*:([^\s@"'{}]+|\$\{[^}\s]*\})@`)
 )
