@@ -49,7 +49,7 @@ func exampleNames(t *testing.T) []string {
 
 func TestEveryExampleIsValidAndPassesItsTests(t *testing.T) {
 	names := exampleNames(t)
-	if out, errOut, code := millstream(t, nil, nil, "validate", exampleDir); code != 0 || strings.Count(out, "is valid\n") != len(names) {
+	if out, errOut, code := millstream(t, nil, []string{"WEBHOOK_SECRET=secret"}, "validate", exampleDir); code != 0 || strings.Count(out, "is valid\n") != len(names) {
 		t.Errorf("validate: exit code %d\n%s%s", code, out, errOut)
 	}
 	out, errOut, code := millstream(t, nil, nil, "test", exampleDir)
