@@ -122,23 +122,9 @@ func (r *avroReader) value(s avro.Schema, depth int) (any, error) {
 		}
 		return fromLogical(s.Logical(), b)
 	case *avro.EnumSchema:
-		n, err := r.long()
-		if err == nil && (n < 0 || n >= int64(len(s.Symbols()))) {
-			err = fmt.Errorf("the enum %s has no symbol %d", s.Name(), n)
-		}
-		if err != nil {
-			return nil, err
-		}
-		return s.Symbols()[n], nil
+		return r.symbol(s)
 	case *avro.UnionSchema:
-		n, err := r.long()
-		if err == nil && (n < 0 || n >= int64(len(s.Types()))) {
-			err = fmt.Errorf("a union has no branch %d", n)
-		}
-		if err != nil {
-			return nil, err
-		}
-		return r.value(s.Types()[n], depth+1)
+		return r.union(s, depth)
 	case *avro.RecordSchema:
 		return r.record(s, depth)
 	case *avro.ArraySchema:
@@ -147,6 +133,28 @@ func (r *avroReader) value(s avro.Schema, depth int) (any, error) {
 		return r.mapping(s, depth)
 	}
 	return nil, fmt.Errorf("the type %s is not known", s.Type())
+}
+
+func (r *avroReader) symbol(s *avro.EnumSchema) (any, error) {
+	n, err := r.long()
+	if err == nil && (n < 0 || n >= int64(len(s.Symbols()))) {
+		err = fmt.Errorf("the enum %s has no symbol %d", s.Name(), n)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return s.Symbols()[n], nil
+}
+
+func (r *avroReader) union(s *avro.UnionSchema, depth int) (any, error) {
+	n, err := r.long()
+	if err == nil && (n < 0 || n >= int64(len(s.Types()))) {
+		err = fmt.Errorf("a union has no branch %d", n)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return r.value(s.Types()[n], depth+1)
 }
 
 func (r *avroReader) record(s *avro.RecordSchema, depth int) (any, error) {

@@ -38,7 +38,7 @@ func (r *avroReader) primitive(s *avro.PrimitiveSchema) (any, error) {
 		return b[0] == 1, nil
 	case avro.Int, avro.Long:
 		n, err := r.long()
-		if err == nil && s.Type() == avro.Int && n != int64(int32(n)) { //nolint:gosec // that is what is asked
+		if err == nil && s.Type() == avro.Int && n != int64(int32(n)) {
 			err = fmt.Errorf("an int of more than 32 bits: %d", n)
 		}
 		if err != nil {
@@ -59,12 +59,13 @@ func (r *avroReader) primitive(s *avro.PrimitiveSchema) (any, error) {
 		return math.Float64frombits(binary.LittleEndian.Uint64(b)), nil
 	case avro.String:
 		return r.text()
+	default: // bytes
+		b, err := r.bytes()
+		if err != nil {
+			return nil, err
+		}
+		return fromLogical(s.Logical(), b)
 	}
-	b, err := r.bytes()
-	if err != nil {
-		return nil, err
-	}
-	return fromLogical(s.Logical(), b)
 }
 
 // fromLogical reads the bytes of a decimal; all others stay bytes.
@@ -117,8 +118,9 @@ func unitOf(l avro.LogicalSchema) (unit time.Duration, ofDay bool) {
 		return time.Millisecond, true
 	case avro.TimeMicros:
 		return time.Microsecond, true
+	default:
+		return 0, false
 	}
-	return 0, false
 }
 
 // timeOf reads an integer as its logical type says.

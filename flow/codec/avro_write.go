@@ -21,7 +21,7 @@ func (c *avroCoder) Append(dst []byte, v value.Value) ([]byte, error) {
 		if c.ID < 0 {
 			return dst, errors.New("no schema_id says with which id of a schema to write")
 		}
-		dst = binary.BigEndian.AppendUint32(append(dst, 0), uint32(c.ID)) //nolint:gosec // it has been judged
+		dst = binary.BigEndian.AppendUint32(append(dst, 0), uint32(c.ID))
 	}
 	out, err := appendAvro(dst, c.schema, v.Box(), 0)
 	if err != nil {
@@ -182,27 +182,14 @@ func appendAvroPrimitive(dst []byte, s *avro.PrimitiveSchema, x any) ([]byte, er
 		}
 	case avro.Int, avro.Long:
 		n, ok, err := stepsOf(s.Logical(), x)
-		if err == nil && s.Type() == avro.Int && n != int64(int32(n)) { //nolint:gosec // that is what is asked
+		if err == nil && s.Type() == avro.Int && n != int64(int32(n)) {
 			err = fmt.Errorf("%d needs more than the 32 bits of an int", n)
 		}
 		if ok || err != nil {
 			return binary.AppendVarint(dst, n), err
 		}
 	case avro.Float, avro.Double:
-		f, ok := x.(float64)
-		if n, isInt := x.(int); isInt && int(float64(n)) == n {
-			f, ok = float64(n), true
-		}
-		if !ok {
-			break
-		}
-		if s.Type() == avro.Double {
-			return binary.LittleEndian.AppendUint64(dst, math.Float64bits(f)), nil
-		}
-		if math.IsInf(float64(float32(f)), 0) && !math.IsInf(f, 0) {
-			return dst, fmt.Errorf("%g is more than a float holds", f)
-		}
-		return binary.LittleEndian.AppendUint32(dst, math.Float32bits(float32(f))), nil
+		return appendAvroFloat(dst, s, x)
 	case avro.String:
 		if text, ok := x.(string); ok {
 			if !utf8.ValidString(text) {
@@ -210,11 +197,27 @@ func appendAvroPrimitive(dst []byte, s *avro.PrimitiveSchema, x any) ([]byte, er
 			}
 			return append(binary.AppendVarint(dst, int64(len(text))), text...), nil
 		}
-	case avro.Bytes:
+	default: // bytes
 		b, err := toLogical(s, s.Logical(), x, 0)
 		return append(binary.AppendVarint(dst, int64(len(b))), b...), err
 	}
 	return dst, wrongAvro(s, x)
+}
+
+func appendAvroFloat(dst []byte, s *avro.PrimitiveSchema, x any) ([]byte, error) {
+	f, ok := x.(float64)
+	if n, isInt := x.(int); isInt && int(float64(n)) == n {
+		f, ok = float64(n), true
+	}
+	switch {
+	case !ok:
+		return dst, wrongAvro(s, x)
+	case s.Type() == avro.Double:
+		return binary.LittleEndian.AppendUint64(dst, math.Float64bits(f)), nil
+	case math.IsInf(float64(float32(f)), 0) && !math.IsInf(f, 0):
+		return dst, fmt.Errorf("%g is more than a float holds", f)
+	}
+	return binary.LittleEndian.AppendUint32(dst, math.Float32bits(float32(f))), nil
 }
 
 // stepsOf is an integer, or a time in the steps of its logical type; ok is false for what is neither.
@@ -322,7 +325,7 @@ func twosComplement(n *big.Int, size int) ([]byte, error) {
 		return nil, fmt.Errorf("the decimal needs %d bytes, and the schema has %d", least, size)
 	}
 	if n.Sign() < 0 {
-		n = new(big.Int).Add(n, new(big.Int).Lsh(big.NewInt(1), uint(size)*8)) //nolint:gosec // a size is not negative
+		n = new(big.Int).Add(n, new(big.Int).Lsh(big.NewInt(1), uint(size)*8))
 	}
 	return n.FillBytes(make([]byte, size)), nil
 }

@@ -169,6 +169,9 @@ func toCBOR(x any, depth int) (any, error) {
 		}
 		out := make(map[string]any, len(x))
 		for name := range x {
+			if !utf8.ValidString(name) {
+				return nil, errNotText
+			}
 			var err error
 			if out[name], err = toCBOR(x[name], depth+1); err != nil {
 				return nil, member(name, err)

@@ -292,6 +292,7 @@ func fieldOf(v value.Value) (string, error) {
 	case value.KindBool, value.KindInt, value.KindFloat:
 		text, err := value.AppendJSON(nil, v)
 		return string(text), err
+	default:
+		return "", fmt.Errorf("%s cannot be written as CSV", v.Kind())
 	}
-	return "", fmt.Errorf("%s cannot be written as CSV", v.Kind())
 }

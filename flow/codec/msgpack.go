@@ -69,7 +69,7 @@ func (r *msgpackReader) value(depth int) (any, error) {
 		if err == nil && n > math.MaxInt64 {
 			err = fmt.Errorf("the integer %d is larger than an int can hold", n)
 		}
-		return int(n), err //nolint:gosec // what does not fit is an error
+		return int(n), err
 	case msgpcode.IsFixedNum(c), c >= msgpcode.Uint8 && c <= msgpcode.Int64:
 		n, err := r.DecodeInt64()
 		return int(n), err
@@ -192,10 +192,10 @@ func (r *msgpackReader) extension() (any, error) {
 		seconds = int64(binary.BigEndian.Uint32(b))
 	case 8:
 		bits := binary.BigEndian.Uint64(b)
-		seconds, nanos = int64(bits&(1<<34-1)), bits>>34 //nolint:gosec // 34 bits
+		seconds, nanos = int64(bits&(1<<34-1)), bits>>34
 	case 12:
 		nanos = uint64(binary.BigEndian.Uint32(b))
-		seconds = int64(binary.BigEndian.Uint64(b[4:])) //nolint:gosec // the format says two's complement
+		seconds = int64(binary.BigEndian.Uint64(b[4:]))
 	default:
 		return nil, fmt.Errorf("a timestamp of %d bytes", n)
 	}
@@ -238,36 +238,47 @@ func writeMsgpack(e *msgpack.Encoder, x any, depth int) error {
 	case time.Duration:
 		return e.EncodeString(x.String())
 	case []any:
-		if depth >= MaxDepth {
-			return errTooDeep
-		}
-		if err := e.EncodeArrayLen(len(x)); err != nil {
-			return err
-		}
-		for i := range x {
-			if err := writeMsgpack(e, x[i], depth+1); err != nil {
-				return element(i, err)
-			}
-		}
-		return nil
+		return writeMsgpackList(e, x, depth)
 	case map[string]any:
-		if depth >= MaxDepth {
-			return errTooDeep
-		}
-		if err := e.EncodeMapLen(len(x)); err != nil {
-			return err
-		}
-		for _, name := range sortedKeys(x) {
-			if err := e.EncodeString(name); err != nil {
-				return err
-			}
-			if err := writeMsgpack(e, x[name], depth+1); err != nil {
-				return member(name, err)
-			}
-		}
-		return nil
+		return writeMsgpackMap(e, x, depth)
 	}
 	return fmt.Errorf("%T has no form in MessagePack", x)
+}
+
+func writeMsgpackList(e *msgpack.Encoder, l []any, depth int) error {
+	if depth >= MaxDepth {
+		return errTooDeep
+	}
+	if err := e.EncodeArrayLen(len(l)); err != nil {
+		return err
+	}
+	for i := range l {
+		if err := writeMsgpack(e, l[i], depth+1); err != nil {
+			return element(i, err)
+		}
+	}
+	return nil
+}
+
+func writeMsgpackMap(e *msgpack.Encoder, m map[string]any, depth int) error {
+	if depth >= MaxDepth {
+		return errTooDeep
+	}
+	if err := e.EncodeMapLen(len(m)); err != nil {
+		return err
+	}
+	for _, name := range sortedKeys(m) {
+		if !utf8.ValidString(name) {
+			return errNotText
+		}
+		if err := e.EncodeString(name); err != nil {
+			return err
+		}
+		if err := writeMsgpack(e, m[name], depth+1); err != nil {
+			return member(name, err)
+		}
+	}
+	return nil
 }
 
 var errNotText = errors.New("a string that is not UTF-8 cannot be written")

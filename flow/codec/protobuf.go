@@ -153,6 +153,7 @@ func protoFieldShape(f protoreflect.FieldDescriptor, depth int) *Shape {
 		return protoShape(f.Message(), depth+1)
 	case protoreflect.BytesKind, protoreflect.EnumKind:
 		return nil
+	default:
+		return &Shape{Kind: value.KindInt}
 	}
-	return &Shape{Kind: value.KindInt}
 }

@@ -138,7 +138,7 @@ func fromSingle(v protoreflect.Value, f protoreflect.FieldDescriptor, left *budg
 		if n := v.Uint(); n > math.MaxInt64 {
 			return nil, fmt.Errorf("the integer %d is larger than an int can hold", n)
 		}
-		return int(v.Uint()), nil //nolint:gosec // it has been judged
+		return int(v.Uint()), nil
 	case protoreflect.BoolKind:
 		return v.Bool(), nil
 	case protoreflect.StringKind:
@@ -150,8 +150,9 @@ func fromSingle(v protoreflect.Value, f protoreflect.FieldDescriptor, left *budg
 		return v.Bytes(), nil
 	case protoreflect.FloatKind, protoreflect.DoubleKind:
 		return v.Float(), nil
+	default:
+		return int(v.Int()), nil
 	}
-	return int(v.Int()), nil
 }
 
 // mapKey reads the key of a map from its text.
@@ -182,12 +183,12 @@ func mapKey(text string, f protoreflect.FieldDescriptor) (protoreflect.MapKey, e
 func integerOf(n int64, f protoreflect.FieldDescriptor) (protoreflect.Value, error) {
 	switch f.Kind() {
 	case protoreflect.Int32Kind, protoreflect.Sint32Kind, protoreflect.Sfixed32Kind:
-		if n == int64(int32(n)) { //nolint:gosec // that is what is asked
-			return protoreflect.ValueOfInt32(int32(n)), nil //nolint:gosec // it fits
+		if n == int64(int32(n)) {
+			return protoreflect.ValueOfInt32(int32(n)), nil
 		}
 	case protoreflect.Uint32Kind, protoreflect.Fixed32Kind:
-		if n == int64(uint32(n)) { //nolint:gosec // that is what is asked
-			return protoreflect.ValueOfUint32(uint32(n)), nil //nolint:gosec // it fits
+		if n == int64(uint32(n)) {
+			return protoreflect.ValueOfUint32(uint32(n)), nil
 		}
 	case protoreflect.Uint64Kind, protoreflect.Fixed64Kind:
 		if n >= 0 {

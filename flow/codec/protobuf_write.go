@@ -112,7 +112,7 @@ func toSingle(fresh func() protoreflect.Value, f protoreflect.FieldDescriptor, x
 			}
 			return v, fmt.Errorf("the enum %s has no value %.80q", f.Enum().Name(), x)
 		case int:
-			if x == int(int32(x)) { //nolint:gosec // that is what is asked
+			if x == int(int32(x)) {
 				return protoreflect.ValueOfEnum(protoreflect.EnumNumber(x)), nil
 			}
 		}
@@ -137,7 +137,12 @@ func toSingle(fresh func() protoreflect.Value, f protoreflect.FieldDescriptor, x
 		return v, wrongProto(x, "bytes")
 	case protoreflect.FloatKind, protoreflect.DoubleKind:
 		return toFloat(f, x)
+	default:
+		return toInteger(f, x)
 	}
+}
+
+func toInteger(f protoreflect.FieldDescriptor, x any) (v protoreflect.Value, err error) {
 	switch n := x.(type) {
 	case int:
 		return integerOf(int64(n), f)
@@ -175,7 +180,7 @@ func toWellKnown(m protoreflect.Message, x any, depth int) error {
 			return wrongProto(x, "a time")
 		}
 		m.Set(fields.ByNumber(1), protoreflect.ValueOfInt64(t.Unix()))
-		m.Set(fields.ByNumber(2), protoreflect.ValueOfInt32(int32(t.Nanosecond()))) //nolint:gosec // below 1e9
+		m.Set(fields.ByNumber(2), protoreflect.ValueOfInt32(int32(t.Nanosecond())))
 		return nil
 	case durationName:
 		d, ok := x.(time.Duration)
@@ -183,7 +188,7 @@ func toWellKnown(m protoreflect.Message, x any, depth int) error {
 			return wrongProto(x, "a duration")
 		}
 		m.Set(fields.ByNumber(1), protoreflect.ValueOfInt64(int64(d/time.Second)))
-		m.Set(fields.ByNumber(2), protoreflect.ValueOfInt32(int32(d%time.Second))) //nolint:gosec // below 1e9
+		m.Set(fields.ByNumber(2), protoreflect.ValueOfInt32(int32(d%time.Second)))
 		return nil
 	case valueName:
 		return toValue(m, x, depth)

@@ -317,12 +317,15 @@ func isXMLName(s string) bool {
 	}
 	start := true
 	for _, r := range s {
-		letter := r == '_' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= 0xC0 && r != 0xD7 && r != 0xF7 && r <= 0x2FF
 		inner := r >= '0' && r <= '9' || r == '-' || r == '.'
-		if !letter && r != ':' && (start || !inner) {
+		if !startsXMLName(r) && r != ':' && (start || !inner) {
 			return false
 		}
 		start = r == ':'
 	}
 	return true
+}
+
+func startsXMLName(r rune) bool {
+	return r == '_' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= 0xC0 && r <= 0x2FF && r != 0xD7 && r != 0xF7
 }

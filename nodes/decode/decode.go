@@ -82,7 +82,8 @@ func bytesOf(m *flow.Message) ([]byte, error) {
 		return []byte(v.Str()), nil
 	case value.KindBytes:
 		return v.BytesValue(), nil
+	default:
+		return nil, flow.Errorf(flow.Permanent, flow.CodeDecode,
+			"the body is %s, and decode takes text or bytes: assign the part that is meant to body before it", v.Kind())
 	}
-	return nil, flow.Errorf(flow.Permanent, flow.CodeDecode, "the body is %s, and decode takes text or bytes; the source decodes already, or body: … assigns the part that is meant",
-		v.Kind())
 }
