@@ -31,6 +31,20 @@ func address(path string) string {
 	return "file:" + whole
 }
 
+// covers tells whether a pattern names the file at an address.
+func covers(pattern, at string) bool {
+	path, ok := strings.CutPrefix(at, "file:")
+	whole, err := filepath.Abs(pattern)
+	if !ok || err != nil || hidden(path) && !hidden(pattern) {
+		return false
+	}
+	if dir, err := filepath.EvalSymlinks(fixedDir(whole)); err == nil {
+		whole = dir + strings.TrimPrefix(whole, fixedDir(whole))
+	}
+	matches, err := filepath.Match(whole, path)
+	return matches && err == nil
+}
+
 // resolve gives a path the one name that all paths of the file have in common, as far as the file, or its directory, is there.
 func resolve(path string) (string, error) {
 	whole, err := filepath.Abs(path)

@@ -59,15 +59,16 @@ func (c *Source) BuildSource(b *config.Builder) config.Source {
 	c.check(b)
 	whole, traits := c.Framing == framingWhole, flow.Traits{Finite: !c.Follow, Single: c.Follow || c.Resume, Address: address(pattern)}
 	connect := func(context.Context, flow.Host) error { return connectSource(pattern, c.Follow) }
+	reads := func(at string) bool { return covers(pattern, at) }
 	if c.Follow || c.Resume {
 		k := keeping{pattern: pattern, follow: c.Follow, fromEnd: c.Start == startEnd, ratio: c.MaxExpansion, patience: letGoAfter}
 		return config.Source{
-			Traits: traits, Connect: connect,
+			Traits: traits, Connect: connect, Reads: reads,
 			Open: func(_ context.Context, host flow.Host) (flow.Source, error) { return openFollower(k, host) },
 		}
 	}
 	return config.Source{
-		Traits: traits, Connect: connect,
+		Traits: traits, Connect: connect, Reads: reads,
 		Open: func(_ context.Context, host flow.Host) (flow.Source, error) {
 			paths, err := find(pattern)
 			if err != nil {

@@ -202,3 +202,24 @@ func TestMistakesInAFileSourceAreFound(t *testing.T) {
 		}
 	}
 }
+
+func TestAPatternThatNamesWhatASinkWritesIsKnown(t *testing.T) {
+	dir := t.TempDir()
+	t.Chdir(dir)
+	if err := os.Symlink(dir, dir+"/link"); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		source, sink string
+		want         bool
+	}{
+		{"*.ndjson", "out.ndjson", true}, {"in*", "out.ndjson", false}, {dir + "/*", "./out", true}, {"link/o*", "out", true},
+		{"*", "link/out", true}, {"*", "sub/out", false}, {"*/out", "sub/out", true}, {"*", ".out", false}, {"out", "out", true},
+	} {
+		source := buildSource(t, "path: \""+c.source+"\"\n")
+		sink, _ := buildSink(t, "path: "+c.sink+"\n")
+		if got := source.Reads(sink.Traits.Address) || source.Traits.Address == sink.Traits.Address; got != c.want {
+			t.Errorf("%s reads what %s writes: %v", c.source, c.sink, got)
+		}
+	}
+}
