@@ -119,7 +119,7 @@ func slow(t *testing.T, r *rig, text, want string) {
 	if conn == nil {
 		return
 	}
-	defer conn.Close() //nolint:errcheck // a test
+	defer conn.Close()
 	_ = conn.SetDeadline(time.Now().Add(2 * patience))
 	if _, err := io.WriteString(conn, text); err != nil {
 		t.Error(err)

@@ -104,7 +104,7 @@ func (c *source) Run(ctx context.Context, in flow.Intake) error {
 			if err := in.Push(ctx, b); err != nil {
 				c.refuse(b)
 				if ctx.Err() != nil {
-					return nil //nolint:nilerr // the engine stops the reading
+					return nil
 				}
 				return err
 			}

@@ -99,7 +99,9 @@ func (c *Source) BuildSource(b *config.Builder) config.Source {
 		Traits: flow.Traits{
 			Headers: true, Answers: true, Exclusive: "path " + c.Path + " at " + c.Listen, Address: address("http", c.Listen, c.Path, c.TLS != nil),
 		},
-		Open:    func(_ context.Context, host flow.Host) (flow.Source, error) { return openSource(&s, host) },
+		Open: func(_ context.Context, host flow.Host) (flow.Source, error) {
+			return openSource(&s, host) //nolint:contextcheck // the listener outlives the opening
+		},
 		Connect: func(context.Context, flow.Host) error { _, err := s.tls.load(); return err },
 		Extra:   s.pending.extra,
 	}
