@@ -180,3 +180,35 @@ on_error: { then: dead }
 		t.Errorf("%d dead letters, the first %s", len(letters), letters[0].Value)
 	}
 }
+
+// A batch is settled as a whole: what ended before the record that waits counts too.
+func TestAPipelineTellsTheLagOfItsSources(t *testing.T) {
+	_, brokers := fakeCluster(t, 1, "in", "out")
+	produceAll(t, brokers, numbered("in", 0, 1000)...)
+	running, stop := startPipeline(t, "one", fmt.Sprintf(`
+name: behind
+from: { kafka: { brokers: [%q], topics: [in], group: g } }
+steps:
+  - filter: |
+      body < 500 ? true : fail("stay")
+to: { kafka: { brokers: [%q], topic: out } }
+on_error: { then: pause }
+`, brokers, brokers))
+	lag := func() int64 {
+		for _, l := range running.Lags() {
+			return l.Lag
+		}
+		return -1
+	}
+	for late := time.Now().Add(patience); lag() != 1000; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(late) {
+			t.Fatalf("the lag is %d", lag())
+		}
+	}
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+	if lags := running.Lags(); lags != nil {
+		t.Errorf("an ended pipeline has the lags %v", lags)
+	}
+}
