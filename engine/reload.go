@@ -16,6 +16,8 @@ type ReloadOptions struct {
 	OpenTimeout time.Duration
 	// DrainTimeout is how long what is in flight may take to end, where it has to. The engine's when 0.
 	DrainTimeout time.Duration
+	// GiveUp, when it is closed, ends the opening of what is not open by then; the old revision runs on. It may be nil.
+	GiveUp <-chan struct{}
 }
 
 // Reloaded is what a reload did.
@@ -129,6 +131,15 @@ func (r *reload) openNew(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, r.opts.OpenTimeout)
 	defer cancel()
 	defer context.AfterFunc(r.p.reading, cancel)() // a stop ends the opening
+	if r.opts.GiveUp != nil {
+		go func() {
+			select {
+			case <-r.opts.GiveUp:
+				cancel()
+			case <-ctx.Done():
+			}
+		}()
+	}
 	for _, c := range r.sinks {
 		if err := c.prepare(ctx, r); err != nil {
 			return err

@@ -31,6 +31,7 @@ type Fleet struct {
 	opts   Options
 
 	applying sync.Mutex
+	patience patience
 }
 
 // New makes a fleet of what e runs; nothing else starts pipelines there from then on.
@@ -68,6 +69,7 @@ func (f *Fleet) Running() []*pipelines.Program {
 func (f *Fleet) Apply(ctx context.Context, wanted []*pipelines.Program) Receipt {
 	f.applying.Lock()
 	defer f.applying.Unlock()
+	defer f.patience.begin()()
 	r := Receipt{Began: time.Now()}
 	old := map[string]*engine.Pipeline{}
 	for _, p := range f.engine.Pipelines() {
@@ -158,7 +160,7 @@ func (f *Fleet) change(ctx context.Context, t *task) {
 	if t.old.State() == engine.Paused && s.Action == pipelines.Swap {
 		s.Action, s.Reasons = pipelines.Replace, append(s.Reasons, "it was paused: what waits is read again")
 	}
-	did, err := t.old.Reload(ctx, t.next, engine.ReloadOptions{OpenTimeout: f.opts.StartTimeout, DrainTimeout: f.opts.DrainTimeout})
+	did, err := t.old.Reload(ctx, t.next, engine.ReloadOptions{OpenTimeout: f.opts.StartTimeout, DrainTimeout: f.opts.DrainTimeout, GiveUp: f.patience.lost()})
 	if errors.Is(err, engine.ErrEnded) {
 		stop, cancel := context.WithTimeout(ctx, f.opts.DrainTimeout)
 		defer cancel()
@@ -167,6 +169,9 @@ func (f *Fleet) change(ctx context.Context, t *task) {
 		return
 	}
 	s.KeptSources, s.KeptSinks, s.Drained, s.Pause = did.KeptSources, did.KeptSinks, did.Drained, did.Pause
+	if errors.Is(err, context.Canceled) {
+		err = f.patience.explain(err, nil)
+	}
 	s.done(err, t.next)
 	switch {
 	case err != nil && did.RolledBack:
@@ -195,24 +200,31 @@ func (f *Fleet) startAgain(ctx context.Context, t *task) {
 func (f *Fleet) start(ctx context.Context, t *task) {
 	ctx, cancel := context.WithTimeout(ctx, f.opts.StartTimeout)
 	defer cancel()
+	patient, done := f.patience.limit(ctx)
+	defer done()
 	s := t.step
+	var last error
 	for pause := firstPause; ; pause = min(2*pause, longestPause) {
-		p, err := f.engine.Start(ctx, t.next)
+		p, err := f.engine.Start(patient, t.next)
 		var e *flow.Error
 		if err == nil {
 			s.Revision = p.Revision()
 		}
-		if err == nil || !errors.As(err, &e) || e.Class != flow.Transient || ctx.Err() != nil {
+		if err != nil && patient.Err() != nil {
+			err = f.patience.explain(err, last)
+		}
+		if err == nil || !errors.As(err, &e) || e.Class != flow.Transient || patient.Err() != nil {
 			s.done(err, t.next)
 			return
 		}
+		last = err
 		if pause == firstPause {
 			f.opts.Logger.Warn("pipeline cannot start yet; it is tried again", "pipeline", t.next.Name, "error", t.next.Mask(err.Error()))
 		}
 		select {
 		case <-time.After(pause):
-		case <-ctx.Done():
-			s.done(err, t.next)
+		case <-patient.Done():
+			s.done(f.patience.explain(err, err), t.next)
 			return
 		}
 	}
