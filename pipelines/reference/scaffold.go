@@ -29,7 +29,7 @@ var (
 		"transform":  "transform:\n  body.seen_at: now()\n  meta.kind: body.kind ?? \"none\"",
 		"route":      "route:\n  large: body.value > 100\n  small: body.value > 0\nunmatched: drop",
 		"split":      "split: body.items",
-		"decode":     "decode: json",
+		"decode":     "decode: [base64, gzip, json]",
 		"encode":     "encode: [json, gzip, base64]",
 		"schema":     "schema:\n  type: object\n  required: [value]",
 		"sample":     "sample:\n  ratio: 0.1\n  by: body.device",
@@ -53,7 +53,7 @@ func (g *Grammar) Scaffold(name, source string, verbs []string, sink string) (st
 	from = strings.ReplaceAll(from, "NAME", name)
 	var found []*Verb
 	linear := true
-	for _, verb := range verbs {
+	for _, verb := range readable(verbs) {
 		v, ok := g.verb(verb)
 		if !ok {
 			return "", fmt.Errorf("there is no verb %q", verb)
@@ -65,6 +65,18 @@ func (g *Grammar) Scaffold(name, source string, verbs []string, sink string) (st
 		return linearFile(name, from, found, to), nil
 	}
 	return graphFile(name, from, found, to), nil
+}
+
+// readable puts a decode behind each encode that something follows, which could not read a body of text.
+func readable(verbs []string) []string {
+	var out []string
+	for i, verb := range verbs {
+		out = append(out, verb)
+		if verb == "encode" && i+1 < len(verbs) && verbs[i+1] != "decode" {
+			out = append(out, "decode")
+		}
+	}
+	return out
 }
 
 func (g *Grammar) verb(name string) (*Verb, bool) {
