@@ -435,3 +435,45 @@ to: { file: { path: p.ndjson } }
 		t.Errorf("mode %v, %v", info.Mode(), err)
 	}
 }
+
+// toNobody is a pipeline whose broker is down.
+func toNobody(t *testing.T, name string) string {
+	t.Helper()
+	return fmt.Sprintf("name: %s\nfrom: { generate: { body: n } }\nto: { kafka: { brokers: [\"127.0.0.1:%d\"], topic: t } }\n", name, freePort(t))
+}
+
+func TestABrokerThatIsDownHoldsUpNoOtherChange(t *testing.T) {
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "d", "a.yaml"), versioned("a", 1))
+	write(t, filepath.Join(dir, "d", "start.yaml"), toNobody(t, "start"))
+	s := launchIn(t, dir, "run", "d", "--start-timeout", "10m")
+	s.arrives("a", 1)
+	write(t, filepath.Join(dir, "d", "a.yaml"), versioned("a", 2))
+	s.arrives("a", 2)
+	write(t, filepath.Join(dir, "d", "start.yaml"), versioned("start", 2))
+	s.arrives("start", 2)
+	write(t, filepath.Join(dir, "d", "start.yaml"), toNobody(t, "start")) // it must be open before the old one is closed
+	write(t, filepath.Join(dir, "d", "a.yaml"), versioned("a", 3))
+	s.arrives("a", 3)
+	write(t, filepath.Join(dir, "d", "start.yaml"), versioned("start", 4))
+	s.arrives("start", 4)
+	if code := s.stopped(); code != exitFine {
+		t.Errorf("exit code %d\n%s", code, s.stderr)
+	}
+	s.whole("a")
+	s.whole("start")
+}
+
+func TestASignalEndsAReloadThatWaits(t *testing.T) {
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "d", "a.yaml"), versioned("a", 1))
+	s := launchIn(t, dir, "run", "d", "--start-timeout", "10m", "--drain-timeout", "10m")
+	s.arrives("a", 1)
+	write(t, filepath.Join(dir, "d", "b.yaml"), toNobody(t, "b"))
+	eventually(t, "b is tried", func() bool { return strings.Contains(s.stderr.String(), "cannot start yet") })
+	s.signal(syscall.SIGTERM)
+	if code := s.exitCode(); code != exitFine {
+		t.Errorf("exit code %d\n%s", code, s.stderr)
+	}
+	s.whole("a")
+}

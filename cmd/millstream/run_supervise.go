@@ -33,6 +33,8 @@ type supervisor struct {
 	about    admin.Status // what does not change of it
 
 	draining atomic.Bool
+	// cutShort: the first signal came while an attempt was under way, which waited for nothing then.
+	cutShort bool
 	// gaveUp: something was still starting and is not waited for.
 	gaveUp bool
 	// invalid is why nothing could be loaded at the start; nil when findings say it.
@@ -77,21 +79,28 @@ func (u *attempt) answer(a revision.Attempt) {
 	}
 }
 
+// hurryAfter is how long a reload may go on waiting for brokers when another one is wanted.
+const hurryAfter = time.Second
+
 // run starts everything, reloads when it is told to, and returns the exit code when all has ended. What asks for a reload while one is
-// under way gets the next.
+// under way gets the next; what is under way then no longer waits for what cannot connect.
 func (v *supervisor) run() int {
 	defer close(v.ended)
 	var (
 		wanted  string
 		waiting []request
 		over    <-chan struct{}
+		hurry   <-chan time.Time
 		stop    = func() {}
 		under   = v.begin(revision.ByStart, nil, true)
 	)
 	defer func() { stop() }()
 	for {
 		if under == nil && wanted != "" {
-			under, wanted, waiting = v.begin(wanted, waiting, false), "", nil
+			under, wanted, waiting, hurry = v.begin(wanted, waiting, false), "", nil, nil
+		}
+		if under != nil && wanted != "" && hurry == nil {
+			hurry = time.After(hurryAfter)
 		}
 		var done <-chan revision.Attempt
 		finished := over
@@ -107,6 +116,8 @@ func (v *supervisor) run() int {
 			wanted = revision.ByWatch
 		case r := <-v.requests:
 			wanted, waiting = revision.ByCommand, append(waiting, r)
+		case <-hurry:
+			v.fleet.Hurry()
 		case a := <-done:
 			under.answer(a)
 			under = nil
@@ -173,7 +184,7 @@ func (v *supervisor) code() int {
 		return exitFine
 	}
 	code := exitFine
-	if !last.Interrupted() {
+	if !v.cutShort && !last.Interrupted() {
 		for _, s := range last.Failed() {
 			code = max(code, startCode(s.Err()))
 		}
@@ -184,7 +195,8 @@ func (v *supervisor) code() int {
 	return code
 }
 
-// stop drains everything after the first signal. A start that is under way ends at once, a reload gets half of the time.
+// stop drains everything after the first signal. A start that is under way ends at once, a reload waits for no broker and gets half of the
+// time.
 func (v *supervisor) stop(sig os.Signal, under *attempt) int {
 	v.draining.Store(true)
 	v.log.Info("draining; a second signal stops at once", "signal", sig.String(), "timeout", v.drain)
@@ -212,9 +224,12 @@ func (v *supervisor) stop(sig os.Signal, under *attempt) int {
 
 // finish ends an attempt that is under way.
 func (v *supervisor) finish(ctx context.Context, under *attempt) (code int, end bool) {
+	v.cutShort = true
 	patience := time.After(v.drain / 2)
 	if under.first {
 		under.cancel()
+	} else {
+		v.fleet.Hurry()
 	}
 	for {
 		select {

@@ -48,7 +48,7 @@ func (p *patience) explain(err, why error) error {
 	if why == nil || !errors.Is(err, context.Canceled) {
 		why = err
 	}
-	return fmt.Errorf("not waited for, since another reload is wanted: %w", why)
+	return fmt.Errorf("it was not waited for any longer: %w", why)
 }
 
 // Hurry makes an Apply that is under way give up what has not connected by now, such as brokers that are down: what ran before runs on, and

@@ -42,7 +42,7 @@ func TestAReloadThatIsHurriedWaitsForNoBroker(t *testing.T) {
 		}
 		r.want(got, "changed replace failed, hangs start failed, refused start failed, well start done")
 		for _, name := range []string{"changed", "hangs", "refused"} {
-			if s := got.Step(name); !strings.Contains(s.Error, "another reload is wanted") {
+			if s := got.Step(name); !strings.Contains(s.Error, "not waited for any longer") {
 				t.Errorf("%s: %s", name, s.Error)
 			}
 		}
