@@ -121,7 +121,7 @@ func (e *Engine) launch(ctx context.Context, p *pipeline) error {
 		s.start()
 	}
 	g := p.graph.Load()
-	g.startBackground()
+	g.startBackground() //nolint:contextcheck // it goes on when the opening is over
 	p.started()
 	p.log.Info("pipeline started", "revision", g.revision)
 	go p.live() //nolint:gosec,contextcheck // ctx bounds the opening alone

@@ -104,7 +104,7 @@ func (r *reload) do(ctx context.Context) error {
 	if err := r.compare(); err != nil {
 		return err
 	}
-	defer r.discard()
+	defer r.discard() //nolint:contextcheck // what was opened is closed whatever ctx says
 	defer r.openGates()
 	if err := r.openNew(ctx); err != nil {
 		return err
@@ -117,11 +117,11 @@ func (r *reload) do(ctx context.Context) error {
 	if err := r.exchange(ctx); err != nil {
 		return r.rollBack(ctx, err)
 	}
-	r.switchOver()
+	r.switchOver() //nolint:contextcheck // what begins here goes on when the reload is over
 	failpoint.Hit(failpoint.ReloadSwitched)
 	r.openGates()
 	r.account()
-	r.closeOld()
+	r.closeOld() //nolint:contextcheck // it has a time of its own
 	failpoint.Hit(failpoint.ReloadClosed)
 	return nil
 }
@@ -130,7 +130,7 @@ func (r *reload) do(ctx context.Context) error {
 func (r *reload) openNew(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, r.opts.OpenTimeout)
 	defer cancel()
-	defer context.AfterFunc(r.p.reading, cancel)() // a stop ends the opening
+	defer context.AfterFunc(r.p.reading, cancel)() //nolint:contextcheck // a stop ends the opening
 	if r.opts.GiveUp != nil {
 		go func() {
 			select {
@@ -159,12 +159,12 @@ func (r *reload) exchange(ctx context.Context) error {
 	defer cancel()
 	for _, c := range r.sources {
 		if c.stops {
-			r.trouble(c.close())
+			r.trouble(c.close()) //nolint:contextcheck // it has a time of its own
 		}
 	}
 	for _, c := range r.sinks {
 		if c.late && c.old != nil {
-			r.trouble(c.close())
+			r.trouble(c.close()) //nolint:contextcheck // it has a time of its own
 		}
 	}
 	for _, c := range r.sinks {

@@ -42,7 +42,7 @@ func (r *reload) drain(ctx context.Context) error {
 			r.giveUp(c)
 		}
 	}
-	return r.waitForGivenUp()
+	return r.waitForGivenUp() //nolint:contextcheck // it has a time of its own
 }
 
 // drained waits until nothing of a source at its gate is in flight.
@@ -180,7 +180,7 @@ func (r *reload) discard() {
 
 // rollBack opens again what the old revision had to close for the new one, which could not be opened: cause.
 func (r *reload) rollBack(ctx context.Context, cause error) error {
-	r.discard()
+	r.discard() //nolint:contextcheck // what was opened is closed whatever ctx says
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.opts.OpenTimeout)
 	defer cancel()
 	defer context.AfterFunc(r.p.reading, cancel)() //nolint:contextcheck // a stop ends the opening
@@ -219,7 +219,7 @@ func (r *reload) reopen(ctx context.Context) error {
 		})
 		if err != nil {
 			for _, s := range opened {
-				r.trouble(closeBounded("source", s.name, s.close))
+				r.trouble(closeBounded("source", s.name, s.close)) //nolint:contextcheck // it has a time of its own
 			}
 			return err
 		}

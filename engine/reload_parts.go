@@ -201,7 +201,7 @@ func (c *sinkChange) open(ctx context.Context, r *reload) error {
 	}
 	_, err := within(ctx, func() (struct{}, error) {
 		return struct{}{}, c.made.open(ctx, c.spec, r.next.Limits, after)
-	}, func(struct{}) { _ = c.made.close(context.Background()) })
+	}, func(struct{}) { _ = c.made.close(context.Background()) }) //nolint:contextcheck // it came too late for ctx
 	c.opened = err == nil
 	return err
 }

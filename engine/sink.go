@@ -40,7 +40,7 @@ func (s *sinkRun) open(ctx context.Context, spec *pipelines.Sink, limits flow.Li
 		return errors.Join(openError("sink", spec.Name, err), s.host.release())
 	}
 	s.sink, s.optional = sink, nil
-	s.hard, s.hardStop = context.WithCancel(s.p.hard) //nolint:gosec // close ends it
+	s.hard, s.hardStop = context.WithCancel(s.p.hard)
 	if spec.Optional {
 		s.optional = newOptionalSink(s, limits.InFlightBytes, after)
 	}

@@ -51,10 +51,10 @@ func (p *pipeline) openSource(ctx context.Context, prog *pipelines.Program, inde
 		return nil, errors.Join(openError("source", spec.Name, err), s.host.release())
 	}
 	s.source = src
-	s.reading, s.stopReading = context.WithCancel(p.reading)  //nolint:gosec // close ends it
-	s.draining, s.beginDrain = context.WithCancel(p.draining) //nolint:gosec // the same
-	s.hard, s.hardStop = context.WithCancel(p.hard)           //nolint:gosec // the same
-	if err := s.route(); err != nil {
+	s.reading, s.stopReading = context.WithCancel(p.reading)
+	s.draining, s.beginDrain = context.WithCancel(p.draining)
+	s.hard, s.hardStop = context.WithCancel(p.hard)
+	if err := s.route(); err != nil { //nolint:contextcheck // the router lives as long as the source
 		return nil, errors.Join(err, s.close(ctx))
 	}
 	return s, nil

@@ -164,7 +164,7 @@ func (l *loader) buildSource(p *part) {
 	l.prog.Sources[p.index] = Source{
 		Name: p.name, Connector: p.connector, Traits: built.Traits, Format: f, Coder: coder, Order: order,
 		Extra: built.Extra, Open: built.Open, Connect: built.Connect, Check: l.admission(p), Opened: opened,
-		Hash: opened + p.codecHash + p.schema.hash(), Fields: l.fieldHashes(p.settings, "decode", p.codecHash, "schema", p.schema.hash()),
+		Hash: opened + p.codecHash + p.schema.hash(), Fields: l.fieldHashes(p.settings, map[string]string{"decode": p.codecHash, "schema": p.schema.hash()}),
 	}
 }
 
@@ -182,7 +182,7 @@ func (l *loader) buildNode(p *part, f document.Format) {
 		body, f = l.bodyAfter(s, body, built.Body), s.formatAfter(f)
 		n := Node{
 			Name: s.name, Owner: p.name, Verb: s.verb.Name, Processor: built.Processor, PortNames: built.Ports,
-			Ports: make([][]Edge, max(1, len(built.Ports))), Hash: l.hash(s.value) + strings.Join(b.Read, "|"), Fields: l.fieldHashes(s.value),
+			Ports: make([][]Edge, max(1, len(built.Ports))), Hash: l.hash(s.value) + strings.Join(b.Read, "|"), Fields: l.fieldHashes(s.value, nil),
 		}
 		if cond != nil {
 			n.If = cond.Test
@@ -214,7 +214,7 @@ func (l *loader) buildSink(p *part, f document.Format) {
 	l.prog.Sinks[p.index] = Sink{
 		Name: p.name, Connector: p.connector, Traits: built.Traits, Optional: p.optional, Encode: encoder(p.chain), Content: contentOf(p.chain),
 		Preparer: built.Preparer, Open: built.Open, Connect: built.Connect, Opened: opened, Hash: opened + p.codecHash,
-		Fields: l.fieldHashes(p.settings, "encode", p.codecHash),
+		Fields: l.fieldHashes(p.settings, map[string]string{"encode": p.codecHash}),
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"maps"
 	"regexp"
 	"sort"
 	"strconv"
@@ -40,13 +41,11 @@ func (l *loader) hash(v *yamldoc.Value) string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// fieldHashes are hashes of the entries of a part, by name, and of more that has one, as pairs: what a plan says has changed. They are
+// fieldHashes are hashes of the entries of a part, by name, and of more: what a plan says has changed. They are
 // short, for a wrong word there does no harm.
-func (l *loader) fieldHashes(v *yamldoc.Value, more ...string) map[string]string {
+func (l *loader) fieldHashes(v *yamldoc.Value, more map[string]string) map[string]string {
 	out := map[string]string{}
-	for i := 0; i < len(more); i += 2 {
-		out[more[i]] = more[i+1]
-	}
+	maps.Copy(out, more)
 	if v == nil || v.Kind() != yamldoc.KindMapping {
 		return out
 	}

@@ -139,12 +139,12 @@ func parts[T any](all []T, of func(*T) compared) []compared {
 }
 
 func openedSource(s *Source) compared {
-	f := with(s.Fields, "connector", s.Connector, "order", s.Order.String())
+	f := with(s.Fields, map[string]string{"connector": s.Connector, "order": s.Order.String()})
 	return compared{name: s.Name, fields: f, whole: s.Connector + s.Opened + s.Order.String() + fmt.Sprint(s.Traits), told: true}
 }
 
 func openedSink(s *Sink) compared {
-	f := with(s.Fields, "connector", s.Connector, "optional", strconv.FormatBool(s.Optional))
+	f := with(s.Fields, map[string]string{"connector": s.Connector, "optional": strconv.FormatBool(s.Optional)})
 	return compared{name: s.Name, fields: f, whole: s.Connector + s.Opened + fmt.Sprint(s.Traits, s.Optional), told: true}
 }
 
@@ -156,7 +156,9 @@ func (p *view) source(s *Source) compared {
 }
 
 func (p *view) node(n *Node) compared {
-	f := with(n.Fields, "on_error", p.policyText(&n.OnError), "readers", p.edgeText(append(slices.Clone(n.Ports), n.Errors)...))
+	f := with(n.Fields, map[string]string{
+		"on_error": p.policyText(&n.OnError), "readers": p.edgeText(append(slices.Clone(n.Ports), n.Errors)...),
+	})
 	return compared{name: n.Name, fields: f, whole: fmt.Sprint(n.Verb, n.Hash, f), told: true}
 }
 
@@ -195,14 +197,11 @@ func (p *view) edgeText(ports ...[]Edge) string {
 	return b.String()
 }
 
-// with is fields and more of them, as pairs of a name and a text.
-func with(fields map[string]string, pairs ...string) map[string]string {
-	out := maps.Clone(fields)
-	if out == nil {
-		out = map[string]string{}
-	}
-	for i := 0; i < len(pairs); i += 2 {
-		out[pairs[i]] += "|" + pairs[i+1]
+// with is fields and more of them.
+func with(fields, more map[string]string) map[string]string {
+	out := maps.Clone(more)
+	for name, hash := range fields {
+		out[name] += "|" + hash
 	}
 	return out
 }
