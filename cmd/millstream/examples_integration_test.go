@@ -100,8 +100,13 @@ func (b *brokers) queue(bind ...string) string {
 // run runs an example until done says so, then drains it.
 func (b *brokers) run(example string, env []string, done func() bool) {
 	b.t.Helper()
+	b.runFile(exampleDir+"/"+example, env, done)
+}
+
+func (b *brokers) runFile(example string, env []string, done func() bool) {
+	b.t.Helper()
 	stderr := &output{}
-	cmd := exec.Command("millstream", "run", exampleDir+"/"+example)
+	cmd := exec.Command("millstream", "run", example)
 	cmd.Dir, cmd.Stderr = root, stderr
 	cmd.Env = append(os.Environ(), append(env, "KAFKA="+b.kafka, "RABBITMQ="+b.rabbitmq)...)
 	if err := cmd.Start(); err != nil {

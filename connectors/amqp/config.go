@@ -47,6 +47,8 @@ type Source struct {
 	// OnDrop is what the broker is told of a message that on_error drops: ack removes it, reject hands it to the queue's dead-letter
 	// exchange, where it has one, with the broker's own x-death. What is left unsettled always goes back to the queue.
 	OnDrop string `yaml:"on_drop" default:"ack" oneof:"ack reject"`
+	// Driver is native, or watermill: the stock module watermill-amqp, which takes one message after another.
+	Driver string `yaml:"driver" default:"native" oneof:"native watermill"`
 }
 
 // Sink is the configuration of a sink.
@@ -66,6 +68,9 @@ type Sink struct {
 	Properties *Properties `yaml:"properties"`
 	// ConfirmTimeout is how long the broker may take to confirm a message; the connection is then given up, and what it had is sent again.
 	ConfirmTimeout time.Duration `yaml:"confirm_timeout" default:"30s"`
+	// Driver is native, or watermill: the stock module watermill-amqp, which publishes one message after another. It cannot tell when no
+	// queue takes a message, so it needs mandatory: false.
+	Driver string `yaml:"driver" default:"native" oneof:"native watermill"`
 }
 
 // check adds what is wrong with the connection's options.
@@ -170,7 +175,11 @@ func (c *Source) BuildSource(b *config.Builder) config.Source {
 		c.Declare.check(b)
 	}
 	d := c.dialer(b)
-	return config.Source{Traits: traits(), Open: c.open(d), Connect: c.connect(d), Extra: extra}
+	open := c.open(d)
+	if c.checkDriver(b); c.Driver == stockDriver {
+		open = c.openStock(d)
+	}
+	return config.Source{Traits: traits(), Open: open, Connect: c.connect(d), Extra: extra}
 }
 
 // maxPrefetch is what basic.qos can say (AMQP 0-9-1 section 1.8.3.1: a short).
@@ -203,7 +212,11 @@ func (c *Sink) BuildSink(b *config.Builder) config.Sink {
 	}
 	p.overrides = c.Properties.compile(b)
 	d := c.dialer(b)
-	return config.Sink{Traits: traits(), Preparer: p, Open: c.open(d, p), Connect: c.connect(d, p)}
+	open := c.open(d, p)
+	if c.checkDriver(b); c.Driver == stockDriver {
+		open = c.openStock(d, p)
+	}
+	return config.Sink{Traits: traits(), Preparer: p, Open: open, Connect: c.connect(d, p)}
 }
 
 // name compiles the exchange or the routing key and checks what can be checked without a message.

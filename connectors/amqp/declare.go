@@ -114,6 +114,14 @@ func (d *DeclareExchange) exchange(conn *amqp.Connection, name string) error {
 	if err != nil {
 		return channelError(err)
 	}
+	if err := d.exchangeOn(ch, name); err != nil {
+		return err
+	}
+	return ch.Close()
+}
+
+// exchangeOn declares the exchange, or looks whether it is there.
+func (d *DeclareExchange) exchangeOn(ch *amqp.Channel, name string) (err error) {
 	if d == nil {
 		err = ch.ExchangeDeclarePassive(name, amqp.ExchangeDirect, true, false, false, false, nil)
 	} else {
@@ -122,7 +130,7 @@ func (d *DeclareExchange) exchange(conn *amqp.Connection, name string) error {
 	if err != nil {
 		return named(err, "exchange %q", name)
 	}
-	return ch.Close()
+	return nil
 }
 
 // named says what the broker's refusal is about.

@@ -160,11 +160,7 @@ func (s *source) gather(se *session, d amqp.Delivery) *flight {
 	bytes := int64(0)
 	for {
 		f.batch.Records = append(f.batch.Records, flow.Record{})
-		r := &f.batch.Records[len(f.batch.Records)-1]
-		fillRecord(r, &d, s.cfg.Queue)
-		if most := s.cfg.MaxDeliveries; most > 0 && int(r.Attempt) > most {
-			r.Failure = flow.Errorf(flow.Poison, flow.CodeDeliveries, "the queue delivers the message for the %d. time, and max_deliveries is %d", r.Attempt, most)
-		}
+		s.cfg.fill(&f.batch.Records[len(f.batch.Records)-1], &d)
 		bytes += int64(len(d.Body)) + 64
 		if len(f.batch.Records) == s.batchRecords || bytes >= s.batchBytes {
 			return f
@@ -178,6 +174,15 @@ func (s *source) gather(se *session, d amqp.Delivery) *flight {
 		default:
 			return f
 		}
+	}
+}
+
+// fill makes a record of a delivery.
+func (c *Source) fill(r *flow.Record, d *amqp.Delivery) {
+	fillRecord(r, d, c.Queue)
+	if c.MaxDeliveries > 0 && int(r.Attempt) > c.MaxDeliveries {
+		r.Failure = flow.Errorf(flow.Poison, flow.CodeDeliveries,
+			"the queue delivers the message for the %d. time, and max_deliveries is %d", r.Attempt, c.MaxDeliveries)
 	}
 }
 

@@ -13,19 +13,28 @@ import (
 // sink publishes through a watermill Publisher, message after message.
 type sink struct {
 	publisher message.Publisher
-	message   func(o *flow.Outgoing) *message.Message
+	topic     func(o *flow.Outgoing) string
 	classify  func(err error) error
 }
 
-// NewSink makes a sink of a publisher, which it closes. A message goes to the topic in Dest. make builds the message, OutgoingMessage when
-// nil; classify gives errors their class, those without one are transient; it may be nil.
+// NewSink makes a sink of a publisher, which it closes. topic gives the topic of a message, its Dest when nil; classify gives errors their
+// class, those without one are transient; it may be nil. Marshalers get at what a message has beyond metadata by OutgoingOf.
 //
 // What Publish returns nil for counts as confirmed: a publisher that returns before the other side has the message can lose it.
-func NewSink(publisher message.Publisher, build func(o *flow.Outgoing) *message.Message, classify func(err error) error) flow.Sink {
-	if build == nil {
-		build = OutgoingMessage
+func NewSink(publisher message.Publisher, topic func(o *flow.Outgoing) string, classify func(err error) error) flow.Sink {
+	if topic == nil {
+		topic = func(o *flow.Outgoing) string { return o.Dest }
 	}
-	return &sink{publisher: publisher, message: build, classify: classify}
+	return &sink{publisher: publisher, topic: topic, classify: classify}
+}
+
+// outgoingKey is where a message's context has what it was made of.
+type outgoingKey struct{}
+
+// OutgoingOf is what a message that a sink publishes was made of; nil for another message.
+func OutgoingOf(m *message.Message) *flow.Outgoing {
+	o, _ := m.Context().Value(outgoingKey{}).(*flow.Outgoing)
+	return o
 }
 
 // OutgoingMessage is the message that goes out: the UUID that came with it, else a new one; headers as text. What split made of a message
@@ -54,9 +63,9 @@ func (s *sink) Send(ctx context.Context, outs []*flow.Outgoing, done func()) {
 			o.Err = flow.Errorf(flow.Transient, flow.CodeUnavailable, "not published: %w", err)
 			continue
 		}
-		m := s.message(o)
-		m.SetContext(ctx)
-		err := s.publisher.Publish(o.Dest, m)
+		m := OutgoingMessage(o)
+		m.SetContext(context.WithValue(ctx, outgoingKey{}, o))
+		err := s.publisher.Publish(s.topic(o), m)
 		if err != nil && s.classify != nil {
 			err = s.classify(err)
 		}

@@ -16,7 +16,7 @@ import (
 // stays, which makes the subscriber hand it out again.
 type source struct {
 	subscriber message.Subscriber
-	topic      string
+	topics     []string
 	fill       func(m *message.Message, r *flow.Record)
 	lanes      func(m *message.Message) string
 
@@ -28,19 +28,38 @@ type source struct {
 	known map[string]*flow.Lane
 }
 
-// NewSource makes a source of a subscriber, which it closes. fill adds what the message's context or metadata tell beyond UUID, metadata and
-// payload; lane names what the subscriber keeps in order (a partition); both may be nil.
-func NewSource(subscriber message.Subscriber, topic string, fill func(*message.Message, *flow.Record), lane func(*message.Message) string) flow.Source {
-	s := &source{subscriber: subscriber, topic: topic, fill: fill, lanes: lane, known: map[string]*flow.Lane{}}
+// NewSource makes a source of a subscriber, which it closes, with a subscription for each topic. fill adds what the message's context or metadata tell beyond UUID, metadata and
+// payload; lane names what the subscriber keeps in order (a partition), the topic where it is nil.
+func NewSource(subscriber message.Subscriber, topics []string, fill func(*message.Message, *flow.Record), lane func(*message.Message) string) flow.Source {
+	s := &source{subscriber: subscriber, topics: topics, fill: fill, lanes: lane, known: map[string]*flow.Lane{}}
 	s.reading, s.stop = context.WithCancel(context.Background())
 	return s
 }
 
 // Run implements flow.Source.
 func (s *source) Run(ctx context.Context, in flow.Intake) error {
-	messages, err := s.subscriber.Subscribe(s.reading, s.topic)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var (
+		reading sync.WaitGroup
+		errs    = make([]error, len(s.topics))
+	)
+	for i, topic := range s.topics {
+		reading.Go(func() {
+			if errs[i] = s.read(ctx, topic, in); errs[i] != nil {
+				cancel()
+			}
+		})
+	}
+	reading.Wait()
+	return errors.Join(errs...)
+}
+
+// read takes the messages of one topic.
+func (s *source) read(ctx context.Context, topic string, in flow.Intake) error {
+	messages, err := s.subscriber.Subscribe(s.reading, topic)
 	if err != nil {
-		return fmt.Errorf("subscribe to %q: %w", s.topic, err)
+		return fmt.Errorf("subscribe to %q: %w", topic, err)
 	}
 	for n := int64(0); ; n++ {
 		select {
@@ -51,9 +70,9 @@ func (s *source) Run(ctx context.Context, in flow.Intake) error {
 				if ctx.Err() != nil {
 					return nil
 				}
-				return errors.New("the subscriber has ended the subscription")
+				return fmt.Errorf("the subscriber has ended the subscription to %q", topic)
 			}
-			if err := in.Push(ctx, s.batch(m, n)); err != nil {
+			if err := in.Push(ctx, s.batch(m, topic, n)); err != nil {
 				m.Nack()
 				if ctx.Err() != nil {
 					return nil
@@ -64,9 +83,9 @@ func (s *source) Run(ctx context.Context, in flow.Intake) error {
 	}
 }
 
-func (s *source) batch(m *message.Message, n int64) *flow.Batch {
-	b := &flow.Batch{Lane: s.lane(m), Arrived: time.Now().UnixNano(), Memory: m, Records: []flow.Record{{
-		Body: m.Payload, Headers: HeadersOf(m)[1:], ID: m.UUID, Topic: s.topic, Offset: n, Partition: flow.NoPartition, Attempt: 1,
+func (s *source) batch(m *message.Message, topic string, n int64) *flow.Batch {
+	b := &flow.Batch{Lane: s.lane(m, topic), Arrived: time.Now().UnixNano(), Memory: m, Records: []flow.Record{{
+		Body: m.Payload, Headers: HeadersOf(m)[1:], ID: m.UUID, Topic: topic, Offset: n, Partition: flow.NoPartition, Attempt: 1,
 	}}}
 	if m.UUID != "" {
 		b.Records[0].Headers = append(b.Records[0].Headers, flow.TextHeader(UUIDHeader, m.UUID))
@@ -77,8 +96,7 @@ func (s *source) batch(m *message.Message, n int64) *flow.Batch {
 	return b
 }
 
-func (s *source) lane(m *message.Message) *flow.Lane {
-	name := s.topic
+func (s *source) lane(m *message.Message, name string) *flow.Lane {
 	if s.lanes != nil {
 		name = s.lanes(m)
 	}
@@ -109,7 +127,7 @@ func (*source) Settle(b *flow.Batch) {
 func (s *source) Close(context.Context) error {
 	s.stop()
 	if err := s.subscriber.Close(); err != nil {
-		return fmt.Errorf("close the subscriber of %q: %w", s.topic, err)
+		return fmt.Errorf("close the subscriber: %w", err)
 	}
 	return nil
 }

@@ -1,0 +1,202 @@
+package amqp
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+
+	wm "github.com/ThreeDotsLabs/watermill"
+	stock "github.com/ThreeDotsLabs/watermill-amqp/v2/pkg/amqp"
+	"github.com/ThreeDotsLabs/watermill/message"
+	amqp "github.com/rabbitmq/amqp091-go"
+
+	"github.com/millstream/millstream/connectors/transport"
+	"github.com/millstream/millstream/connectors/watermill"
+	"github.com/millstream/millstream/flow"
+	"github.com/millstream/millstream/pipelines/config"
+)
+
+// stockDriver is the driver that reads and writes through the module watermill-amqp, for teams whose other services do. Its settings are
+// hardened: what is published is persistent and confirmed. That module does not look at returned messages, so that a sink with it has to
+// say mandatory: false.
+const stockDriver = "watermill"
+
+// checkDriver adds a finding about each option that the stock driver cannot obey.
+func (c *Source) checkDriver(b *config.Builder) {
+	if c.Driver != stockDriver {
+		return
+	}
+	c.checkStock(b)
+	refuse(b, "on_drop", c.OnDrop == rejectDropped, "driver: watermill acknowledges what is dropped")
+}
+
+func (c *Sink) checkDriver(b *config.Builder) {
+	if c.Driver != stockDriver {
+		return
+	}
+	c.checkStock(b)
+	refuse(b, "confirm_timeout", c.ConfirmTimeout != defaultConfirmTimeout, "driver: watermill waits for a confirmation as long as the connection lasts")
+	if c.Mandatory {
+		transport.Finding(b, "driver", "driver: watermill cannot tell when no queue takes a message, which is then lost",
+			"write mandatory: false to accept that, or leave driver out")
+	}
+}
+
+func (c *Broker) checkStock(b *config.Builder) {
+	refuse(b, "urls", len(c.URLs) > 1, "driver: watermill connects to one url")
+	refuse(b, "auth", c.external(), "driver: watermill logs in with the user and password of the URL")
+}
+
+func refuse(b *config.Builder, option string, wrong bool, message string) {
+	if wrong {
+		transport.Finding(b, option, message, "leave it out, or leave driver out")
+	}
+}
+
+// stockSettings are what both sides have in common.
+func (d *dialer) stockSettings(host flow.Host) (stock.Config, error) {
+	settings, err := d.tls.Config(d.dir)
+	if err != nil {
+		return stock.Config{}, flow.Errorf(flow.ConfigError, flow.CodeMissing, "%w", err)
+	}
+	if settings == nil {
+		settings = &tls.Config{MinVersion: tls.VersionTLS12}
+	}
+	properties := amqp.NewConnectionProperties()
+	properties.SetClientConnectionName(connectionName(host))
+	c := stock.NewDurableQueueConfig(d.urls[0].Reveal())
+	c.Connection.TLSConfig = settings
+	c.Connection.AmqpConfig = &amqp.Config{Heartbeat: heartbeat, TLSClientConfig: settings, Properties: properties, Locale: "en_US"}
+	return c, nil
+}
+
+// openStock opens a source of the stock driver. The broker and the queue are looked at first, as for any source.
+func (c *Source) openStock(d dialer) func(context.Context, flow.Host) (flow.Source, error) {
+	return func(ctx context.Context, host flow.Host) (flow.Source, error) {
+		if err := c.connect(d)(ctx, host); err != nil {
+			return nil, err
+		}
+		settings, err := d.stockSettings(host)
+		if err != nil {
+			return nil, err
+		}
+		m := &stockMarshaler{}
+		settings.Marshaler, settings.TopologyBuilder = m, topology{queue: c.queue}
+		settings.Consume.Qos.PrefetchCount = max(1, c.Prefetch)
+		subscriber, err := stock.NewSubscriber(settings, watermill.Logger(host))
+		if err != nil {
+			return nil, stockError(err)
+		}
+		return watermill.NewSource(subscriber, []string{c.Queue}, m.fill(c), nil), nil
+	}
+}
+
+// openStock opens a sink of the stock driver.
+func (c *Sink) openStock(d dialer, p *preparer) func(context.Context, flow.Host) (flow.Sink, error) {
+	return func(ctx context.Context, host flow.Host) (flow.Sink, error) {
+		if err := c.connect(d, p)(ctx, host); err != nil {
+			return nil, err
+		}
+		settings, err := d.stockSettings(host)
+		if err != nil {
+			return nil, err
+		}
+		settings.Marshaler = &stockMarshaler{}
+		settings.TopologyBuilder = topology{exchange: c.Declare.exchangeOn}
+		settings.Publish.ConfirmDelivery, settings.Publish.ChannelPoolSize = true, 1
+		// A topic of the stock publisher is an exchange and a routing key.
+		settings.Exchange.GenerateName = func(topic string) string { exchange, _, _ := strings.Cut(topic, between); return exchange }
+		settings.Publish.GenerateRoutingKey = func(topic string) string { _, key, _ := strings.Cut(topic, between); return key }
+		publisher, err := stock.NewPublisher(settings, watermill.Logger(host))
+		if err != nil {
+			return nil, stockError(err)
+		}
+		return watermill.NewSink(publisher, topicOf, nil), nil
+	}
+}
+
+// between cannot be part of an exchange's name or a routing key: render refuses it.
+const between = "\x00"
+
+func topicOf(o *flow.Outgoing) string {
+	exchange := ""
+	if pub, ok := o.Native.(*publishing); ok {
+		exchange = pub.exchange
+	}
+	return exchange + between + o.Dest
+}
+
+// stockError hides the URL, which errors of the stock module carry.
+func stockError(err error) error {
+	var said *amqp.Error
+	if errors.As(err, &said) {
+		return channelError(said)
+	}
+	return flow.Errorf(flow.Transient, flow.CodeUnavailable, "watermill-amqp could not connect: %s", err)
+}
+
+// topology makes what the file declares, or looks whether it is there.
+type topology struct {
+	queue    func(ch *amqp.Channel) error
+	exchange func(ch *amqp.Channel, name string) error
+}
+
+// BuildTopology implements stock.TopologyBuilder.
+func (t topology) BuildTopology(ch *amqp.Channel, _, _ string, _ stock.Config, _ wm.LoggerAdapter) error {
+	return t.queue(ch)
+}
+
+// ExchangeDeclare implements stock.TopologyBuilder.
+func (t topology) ExchangeDeclare(ch *amqp.Channel, name string, _ stock.Config) error {
+	return t.exchange(ch, name)
+}
+
+// stockMarshaler takes over what the stock one would refuse or lose: properties, headers that are no text, and messages without a UUID. A
+// stock subscription hands out one message and waits for its end before it unmarshals the next, so that the last delivery is the one.
+type stockMarshaler struct {
+	mu   sync.Mutex
+	last *amqp.Delivery
+}
+
+// Unmarshal implements stock.Marshaler.
+func (s *stockMarshaler) Unmarshal(d amqp.Delivery) (*message.Message, error) {
+	s.mu.Lock()
+	s.last = &d
+	s.mu.Unlock()
+	id, _ := d.Headers[watermill.UUIDHeader].(string)
+	return message.NewMessage(id, d.Body), nil
+}
+
+func (s *stockMarshaler) fill(c *Source) func(m *message.Message, r *flow.Record) {
+	return func(_ *message.Message, r *flow.Record) {
+		s.mu.Lock()
+		d := s.last
+		s.mu.Unlock()
+		c.fill(r, d)
+	}
+}
+
+// Marshal implements stock.Marshaler.
+func (*stockMarshaler) Marshal(m *message.Message) (amqp.Publishing, error) {
+	o := watermill.OutgoingOf(m)
+	if o == nil {
+		return amqp.Publishing{}, errors.New("the message is not of this sink")
+	}
+	pub, ok := o.Native.(*publishing)
+	if !ok {
+		return amqp.Publishing{}, fmt.Errorf("the message was not prepared: %T", o.Native)
+	}
+	out := pub.message
+	if _, named := out.Headers[watermill.UUIDHeader]; !named {
+		headers := make(amqp.Table, len(out.Headers)+1)
+		for name, v := range out.Headers {
+			headers[name] = v
+		}
+		headers[watermill.UUIDHeader] = m.UUID
+		out.Headers = headers
+	}
+	return out, nil
+}
