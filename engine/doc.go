@@ -4,7 +4,7 @@
 //
 // # How a batch moves
 //
-// Each pipeline has its own watermill Router with one consumer handler per source; the watermill message is a whole batch. A handler
+// Each source has its own watermill Router with one consumer handler; the watermill message is a whole batch. A handler
 // call goes through five steps:
 //
 //  1. compute: the records run through the graph in one of the pipeline's workers, concurrently with other batches of the lane.
@@ -21,6 +21,12 @@
 // second turnstile. When a message of it has to stay at its source (a stop past its deadline, a pause that ends with a stop, a lane that
 // was taken away), all that comes after it stays there too. Dead letters are in no order: a message that became one has released its
 // key.
+//
+// # How what runs is exchanged
+//
+// A pipeline runs a graph: one revision of its program, with the sinks, counters and workers that the program's indices mean. Each batch keeps
+// the graph it was taken in under. A reload that leaves sources and sinks alone stores another graph and is done; any other opens what is
+// new, holds up sources at a gate or stops them, waits until nothing is in flight, and takes each step back when a later one fails.
 //
 // # What tests it
 //
