@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -184,6 +185,22 @@ limits: { max_message: 10KiB }
 	if got := r.lines("out"); len(got) != 4 || got[2] != "hello" {
 		t.Errorf("%d lines: %.60q", len(got), got)
 	}
+}
+
+func TestWhatIsTooMuchAtATimeComesAgain(t *testing.T) {
+	r := newRig(t)
+	r.start("name: p\nfrom: { http: { listen: \"${LISTEN}\", max_requests: 2, timeout: 1s } }\nto: { memory: { topic: later } }\n")
+	var waiting sync.WaitGroup
+	for range 2 {
+		waiting.Go(func() { r.want(request{body: "1"}, 503, "unavailable") }) // nobody takes them in time
+	}
+	waiting.Wait() // their messages are under way still, and so are their places
+	if got := r.want(request{body: "2"}, 503, "unavailable"); got.retryAfter == "" || !strings.Contains(got.message, "too much") {
+		t.Errorf("answered %+v", got)
+	}
+	r.start("name: later\nfrom: { memory: { topic: later } }\nto: { file: { path: \"${DIR}/out\" } }\n")
+	eventually(t, "both messages arrive", func() bool { return len(r.lines("out")) == 2 })
+	eventually(t, "there is room again", func() bool { return r.send(request{body: "3"}).status == 200 })
 }
 
 func TestPathsOfOneListenerBelongToOnePipelineEach(t *testing.T) {
