@@ -42,7 +42,7 @@ type Source struct {
 	Timeout time.Duration `yaml:"timeout" default:"30s"`
 	// ReadTimeout is how long a client may take to send the body; then the answer is 408.
 	ReadTimeout time.Duration `yaml:"read_timeout" default:"30s"`
-	// MaxRequests bounds the requests that are being read or wait for their answer; what comes beyond is answered with 503.
+	// MaxRequests bounds the requests whose messages are not settled, answered or not; what comes beyond is answered with 503.
 	MaxRequests int `yaml:"max_requests" default:"2048"`
 }
 
