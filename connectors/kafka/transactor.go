@@ -110,10 +110,10 @@ func (s *transactor) live(ctx context.Context) error {
 	s.mu.Unlock()
 	pause := firstPause
 	for !s.stopping() {
-		committed, err := s.cycle(session)
+		committed, err := s.cycle(ctx, session)
 		switch {
 		case err != nil:
-			return s.lastWords(session, err)
+			return s.lastWords(ctx, session, err)
 		case committed:
 			pause = firstPause
 		case !s.stopping():
@@ -125,11 +125,11 @@ func (s *transactor) live(ctx context.Context) error {
 }
 
 // lastWords looks whether a client that failed has been replaced by another process with its name, which only the group tells for sure.
-func (s *transactor) lastWords(session *kgo.GroupTransactSession, err error) error {
+func (s *transactor) lastWords(ctx context.Context, session *kgo.GroupTransactSession, err error) error {
 	if !isAny(err, kerr.ProducerFenced, kerr.InvalidProducerEpoch) {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(s.reading, min(3*time.Second, s.member.cfg.SessionTimeout/3)+time.Second)
+	ctx, cancel := context.WithTimeout(ctx, min(3*time.Second, s.member.cfg.SessionTimeout/3)+time.Second)
 	defer cancel()
 	for ctx.Err() == nil {
 		if fatal := s.member.fetchErrors(session.PollRecords(ctx, 1)); fatal != nil {
@@ -182,7 +182,7 @@ func (s *transactor) gone(_ context.Context, _ *kgo.Client, partitions map[strin
 }
 
 // cycle is one transaction. When the reading ends first, it is left to Close.
-func (s *transactor) cycle(session *kgo.GroupTransactSession) (committed bool, err error) {
+func (s *transactor) cycle(ctx context.Context, session *kgo.GroupTransactSession) (committed bool, err error) {
 	if err := session.Begin(); err != nil {
 		return false, err
 	}
@@ -191,7 +191,7 @@ func (s *transactor) cycle(session *kgo.GroupTransactSession) (committed bool, e
 	s.now, s.begun = y, true
 	s.mu.Unlock()
 	s.transaction.begin(session.Client(), y)
-	if err := s.fill(session, y); err != nil {
+	if err := s.fill(ctx, session, y); err != nil {
 		s.giveUp(y)
 		y.over()
 		s.transaction.end()
@@ -208,12 +208,12 @@ func (s *transactor) cycle(session *kgo.GroupTransactSession) (committed bool, e
 	if y.isSpoiled() {
 		s.giveUp(y)
 	}
-	return s.finish(context.Background(), session, y)
+	return s.finish(context.WithoutCancel(ctx), session, y) // an end that has begun is not given up
 }
 
 // fill reads and hands over for the interval, which begins with the first record.
-func (s *transactor) fill(session *kgo.GroupTransactSession, y *try) error {
-	ctx, cancel := context.WithCancel(s.reading)
+func (s *transactor) fill(ctx context.Context, session *kgo.GroupTransactSession, y *try) error {
+	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	over := make(chan struct{})
 	defer close(over)
