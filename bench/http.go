@@ -23,10 +23,10 @@ const (
 )
 
 // http are the cases with a file behind an HTTP server: with a sync before each answer, and without.
-func (s *suite) http() []*comparison {
+func (s *suite) http(ctx context.Context) []*comparison {
 	of := func(name, product, loop string, requests int, bars ...bar) *comparison {
 		contend := func(p func(address, file string) program) contender {
-			return contender{messages: requests, program: func(int) program { return s.served(requests, p) }}
+			return contender{messages: requests, program: func(int) program { return s.served(ctx, requests, p) }}
 		}
 		return &comparison{
 			name: name, against: "bare net/http handler", pairs: httpPairs, byRate: true, bars: bars,
@@ -40,8 +40,8 @@ func (s *suite) http() []*comparison {
 }
 
 // served is a program that listens, and the clients that it gets.
-func (s *suite) served(requests int, with func(address, file string) program) program {
-	address, err := freeAddress()
+func (s *suite) served(ctx context.Context, requests int, with func(address, file string) program) program {
+	address, err := freeAddress(ctx)
 	file := s.path("http.out")
 	p := with(address, file)
 	p.before = func(context.Context) error { return errors.Join(err, ignoreMissing(os.Remove(file))) }
@@ -59,8 +59,8 @@ func (s *suite) served(requests int, with func(address, file string) program) pr
 	return p
 }
 
-func freeAddress() (string, error) {
-	l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
+func freeAddress(ctx context.Context) (string, error) {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", err
 	}

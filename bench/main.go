@@ -86,7 +86,7 @@ func (s *suite) report(ctx context.Context, o *options, out io.Writer, say func(
 		return o.cases == "" || slices.Contains(strings.Split(o.cases, ","), name)
 	}
 	var failed []string
-	for _, c := range slices.Concat(s.local(), s.http(), s.kafka(), s.rabbitMQ()) {
+	for _, c := range slices.Concat(s.local(), s.http(ctx), s.kafka(), s.rabbitMQ()) {
 		if !chosen(c.name) {
 			continue
 		}
