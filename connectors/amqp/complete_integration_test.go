@@ -327,17 +327,15 @@ func TestConnectLooksAndChangesNothing(t *testing.T) {
 	source := func(text string) error {
 		cfg := &Source{}
 		var built config.Source
-		if _, findings := connectortest.Build(t, text, cfg, func(b *config.Builder) { built = cfg.BuildSource(b) }); len(findings) > 0 {
-			t.Fatal(findings)
-		}
+		_, findings := connectortest.Build(t, text, cfg, func(b *config.Builder) { built = cfg.BuildSource(b) })
+		noFindings(t, findings)
 		return built.Connect(t.Context(), connectortest.NewHost(t))
 	}
 	sink := func(text string) error {
 		cfg := &Sink{}
 		var built config.Sink
-		if _, findings := connectortest.Build(t, text, cfg, func(b *config.Builder) { built = cfg.BuildSink(b) }); len(findings) > 0 {
-			t.Fatal(findings)
-		}
+		_, findings := connectortest.Build(t, text, cfg, func(b *config.Builder) { built = cfg.BuildSink(b) })
+		noFindings(t, findings)
 		return built.Connect(t.Context(), connectortest.NewHost(t))
 	}
 	for _, err := range []error{

@@ -43,7 +43,8 @@ func TestSinkOptionsAreChecked(t *testing.T) {
 			want: []string{"bad-value: expiration must be milliseconds or a duration such as 30s"}},
 		{text: "{url: amqp://h/, routing_key: q, declare: {}}", want: []string{"bad-value: only an exchange with a fixed name can be declared"}},
 		{text: "{url: amqp://h/, exchange: x, confirm_timeout: 1ms}", want: []string{"bad-value: confirm_timeout must be 1s at least"}},
-		{text: "{url: 'amqp://u:p@ss#word@h/', exchange: x}", want: []string{"bad-value: the URL cannot be read"}},
+		{text: "{url: 'amqp://u:p@ss#word@h/', exchange: x}", want: []string{"bad-value: the URL cannot be read",
+			"literal-secret: the password in url is written into the file, for everybody who reads it"}},
 		{text: "{url: amqp://h/, exchange: x, routing_key: " + strings.Repeat("r", 256) + "}",
 			want: []string{"bad-name: routing_key has 256 bytes, the most is 255"}},
 	}

@@ -68,7 +68,6 @@ func (d *dialer) stockSettings(host flow.Host) (stock.Config, error) {
 	properties := amqp.NewConnectionProperties()
 	properties.SetClientConnectionName(connectionName(host))
 	c := stock.NewDurableQueueConfig(d.urls[0].Reveal())
-	c.Connection.TLSConfig = settings
 	c.Connection.AmqpConfig = &amqp.Config{Heartbeat: heartbeat, TLSClientConfig: settings, Properties: properties, Locale: "en_US"}
 	return c, nil
 }
@@ -129,7 +128,7 @@ func topicOf(o *flow.Outgoing) string {
 	return exchange + between + o.Dest
 }
 
-// stockError hides the URL, which errors of the stock module carry.
+// stockError gives errors of the stock module their class.
 func stockError(err error) error {
 	var said *amqp.Error
 	if errors.As(err, &said) {
@@ -190,13 +189,11 @@ func (*stockMarshaler) Marshal(m *message.Message) (amqp.Publishing, error) {
 		return amqp.Publishing{}, fmt.Errorf("the message was not prepared: %T", o.Native)
 	}
 	out := pub.message
-	if _, named := out.Headers[watermill.UUIDHeader]; !named {
-		headers := make(amqp.Table, len(out.Headers)+1)
-		for name, v := range out.Headers {
-			headers[name] = v
-		}
-		headers[watermill.UUIDHeader] = m.UUID
-		out.Headers = headers
+	headers := make(amqp.Table, len(out.Headers)+1)
+	headers[watermill.UUIDHeader] = m.UUID
+	for name, v := range out.Headers {
+		headers[name] = headerOf(name, v).Text() // the stock marshaler on the other side takes nothing else
 	}
+	out.Headers = headers
 	return out, nil
 }

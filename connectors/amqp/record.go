@@ -8,6 +8,7 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"github.com/millstream/millstream/connectors/transport"
+	"github.com/millstream/millstream/connectors/watermill"
 	"github.com/millstream/millstream/flow"
 )
 
@@ -18,7 +19,7 @@ func fillRecord(r *flow.Record, d *amqp.Delivery, queue string) {
 		Time: timeOf(d), Offset: int64(min(d.DeliveryTag, math.MaxInt64)), Partition: flow.NoPartition,
 		Attempt: attemptOf(d), Tag: d.DeliveryTag, Redelivered: d.Redelivered,
 	}
-	if tombstone, _ := d.Headers[tombstoneHeader].(bool); tombstone && len(d.Body) == 0 {
+	if tombstone := d.Headers[tombstoneHeader]; (tombstone == true || tombstone == "true") && len(d.Body) == 0 {
 		r.Body = nil
 	}
 }
@@ -53,7 +54,12 @@ func attemptOf(d *amqp.Delivery) int32 {
 }
 
 func timeOf(d *amqp.Delivery) int64 {
-	if ms, ok := plain(d.Headers[millisHeader]).(int); ok && ms > 0 && ms < math.MaxInt64/1_000_000 {
+	ms, ok := plain(d.Headers[millisHeader]).(int)
+	if text, isText := d.Headers[millisHeader].(string); isText {
+		n, err := strconv.Atoi(text)
+		ms, ok = n, err == nil
+	}
+	if ok && ms > 0 && ms < math.MaxInt64/1_000_000 {
 		return int64(ms) * 1_000_000
 	}
 	if d.Timestamp.Unix() > 0 && d.Timestamp.Unix() < math.MaxInt64/1_000_000_000 {
@@ -133,9 +139,14 @@ func (p *preparer) Prepare(m *flow.Message, o *flow.Outgoing) (err error) {
 	}); err != nil {
 		return err
 	}
+	// Programs with the stock watermill-amqp refuse messages with a header that is no text, so that we add none to a message of theirs.
+	text := hasHeader(o.Headers(), watermill.UUIDHeader)
 	add := func(name string, v any) {
 		if msg.Headers == nil {
 			msg.Headers = amqp.Table{}
+		}
+		if text {
+			v = headerOf(name, v).Text()
 		}
 		msg.Headers[name] = v
 	}
