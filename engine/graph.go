@@ -26,8 +26,7 @@ type graph struct {
 
 	workers chan *worker
 	// background is what goes on beside the messages.
-	background       sync.WaitGroup
-	cancelBackground context.CancelFunc
+	background *background
 }
 
 // graphSource is what one revision says of a source.
@@ -40,7 +39,7 @@ type graphSource struct {
 func newGraph(p *pipeline, prog *pipelines.Program, sinks []*sinkRun) *graph {
 	g := &graph{
 		p: p, prog: prog, revision: short(prog.Hash), sources: make(map[string]*graphSource, len(prog.Sources)), sinks: sinks,
-		nodes: p.count.nodesOf(prog), finite: true, widest: widest(prog), cancelBackground: func() {},
+		nodes: p.count.nodesOf(prog), finite: true, widest: widest(prog), background: &background{cancel: func() {}},
 	}
 	for i := range prog.Sources {
 		s := &prog.Sources[i]
@@ -114,12 +113,18 @@ func (g *graph) lend(w *worker, f func(w *worker)) {
 	f(w)
 }
 
+// background is what goes on beside the messages of one revision.
+type background struct {
+	running sync.WaitGroup
+	cancel  context.CancelFunc
+}
+
 // startBackground starts what goes on beside the messages.
 func (g *graph) startBackground() {
 	ctx, cancel := context.WithCancel(context.Background())
-	g.cancelBackground = cancel
+	g.background.cancel = cancel
 	for _, task := range g.prog.Background {
-		g.background.Go(func() {
+		g.background.running.Go(func() {
 			if err := guard(func() error { task(ctx, g.p.log); return nil }); err != nil {
 				g.p.log.Error("background task failed", "error", err)
 			}
@@ -129,6 +134,6 @@ func (g *graph) startBackground() {
 
 // endBackground stops it and waits until it has ended.
 func (g *graph) endBackground() {
-	g.cancelBackground()
-	g.background.Wait()
+	g.background.cancel()
+	g.background.running.Wait()
 }

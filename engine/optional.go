@@ -36,7 +36,10 @@ func newOptionalSink(sink *sinkRun, most int64, after <-chan struct{}) *optional
 	o := &optionalSink{p: sink.p, sink: sink, most: most, wake: make(chan struct{}, 1), ended: make(chan struct{})}
 	go func() {
 		if after != nil {
-			<-after
+			select {
+			case <-after:
+			case <-sink.hard.Done():
+			}
 		}
 		o.work()
 	}()

@@ -167,12 +167,15 @@ func (r *reload) discard() {
 		return
 	}
 	for _, c := range r.sources {
-		if c.opened != nil {
-			r.trouble(closeBounded("source", c.name, c.opened.close))
+		if s := c.opened; s != nil {
+			c.opened = nil
+			r.trouble(closeBounded("source", c.name, s.close))
 		}
 	}
 	for _, c := range r.sinks {
 		if c.opened {
+			c.opened = false
+			c.made.hardStop() // it has nothing to send
 			r.trouble(closeBounded("sink", c.name, c.made.close))
 		}
 	}
@@ -196,15 +199,18 @@ func (r *reload) rollBack(ctx context.Context, cause error) error {
 
 // reopen opens what was closed as the old program says, and lets it read.
 func (r *reload) reopen(ctx context.Context) error {
-	limits := r.old.prog.Limits
+	limits, reopened := r.old.prog.Limits, map[*sinkRun]*sinkRun{}
 	for _, c := range r.sinks {
 		if c.closed {
-			if err := again(ctx, func() error { return c.old.open(ctx, c.oldSpec, limits, nil) }); err != nil {
+			s := newSinkRun(r.p, c.oldSpec, c.old.number)
+			if err := again(ctx, func() error { return s.open(ctx, c.oldSpec, limits, nil) }); err != nil {
+				r.restore(reopened) // they are closed with the pipeline
 				return err
 			}
-			c.closed = false
+			reopened[c.old] = s
 		}
 	}
+	r.restore(reopened)
 	var opened []*sourceRun
 	for _, c := range r.sources {
 		if !c.closed {
@@ -231,6 +237,22 @@ func (r *reload) reopen(ctx context.Context) error {
 		r.p.begin(s)
 	}
 	return nil
+}
+
+// restore lets the old program go on with sinks that were opened again.
+func (r *reload) restore(reopened map[*sinkRun]*sinkRun) {
+	if len(reopened) == 0 {
+		return
+	}
+	sinks := slices.Clone(r.old.sinks)
+	for i, s := range sinks {
+		if anew := reopened[s]; anew != nil {
+			sinks[i] = anew
+		}
+	}
+	g := newGraph(r.p, r.old.prog, sinks)
+	g.background = r.old.background
+	r.p.graph.Store(g)
 }
 
 // again tries until it works or ctx is done: what was open a moment ago can be open again in all likelihood.

@@ -155,6 +155,9 @@ func (c *simClient) Close(context.Context) error {
 	if c.under > 0 {
 		w.violateLocked("%s was closed with %d sends under way", c.name, c.under)
 	}
+	if c.closed {
+		w.violateLocked("%s was closed twice", c.name)
+	}
 	c.closed = true
 	w.mu.Unlock()
 	return nil
@@ -193,6 +196,9 @@ func (r *simReader) Close(context.Context) error {
 		if p.flying > 0 && r.ran {
 			r.w.violateLocked("s%d was closed with %d batches under way", r.index, p.flying)
 		}
+	}
+	if r.closed {
+		r.w.violateLocked("s%d was closed twice", r.index)
 	}
 	r.closed = true
 	return nil

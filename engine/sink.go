@@ -18,6 +18,7 @@ type sinkRun struct {
 	number   int
 	sink     flow.Sink
 	host     *host
+	closed   bool
 	optional *optionalSink
 	health   health
 	count    *sinkCounter
@@ -31,15 +32,14 @@ func newSinkRun(p *pipeline, spec *pipelines.Sink, number int) *sinkRun {
 	return &sinkRun{p: p, name: spec.Name, connector: spec.Connector, number: number, count: p.count.sink(spec.Name)}
 }
 
-// open opens the sink as a program says, which may be done again after close. after is nil, or closed when an optional sink may begin to
-// send.
+// open opens the sink as a program says, once. after is nil, or closed when an optional sink may begin to send.
 func (s *sinkRun) open(ctx context.Context, spec *pipelines.Sink, limits flow.Limits, after <-chan struct{}) error {
 	s.host = s.p.host(spec.Name, spec.Connector, limits)
 	sink, err := guarded(func() (flow.Sink, error) { return spec.Open(ctx, s.host) })
 	if err != nil {
 		return errors.Join(openError("sink", spec.Name, err), s.host.release())
 	}
-	s.sink, s.optional = sink, nil
+	s.sink = sink
 	s.hard, s.hardStop = context.WithCancel(s.p.hard)
 	if spec.Optional {
 		s.optional = newOptionalSink(s, limits.InFlightBytes, after)
@@ -47,16 +47,16 @@ func (s *sinkRun) open(ctx context.Context, spec *pipelines.Sink, limits flow.Li
 	return nil
 }
 
-// close ends the sink after its last send, and gives back what it was lent. A sink that is not open is left alone.
+// close ends the sink after its last send, and gives back what it was lent. A sink that is not open is left
+// alone.
 func (s *sinkRun) close(ctx context.Context) error {
-	if s.sink == nil {
+	if s.sink == nil || s.closed {
 		return nil
 	}
+	s.closed = true
 	defer s.hardStop()
 	if s.optional != nil {
 		s.optional.close(ctx)
 	}
-	sink := s.sink
-	s.sink = nil
-	return errors.Join(guard(func() error { return sink.Close(ctx) }), s.host.release())
+	return errors.Join(guard(func() error { return s.sink.Close(ctx) }), s.host.release())
 }

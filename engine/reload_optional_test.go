@@ -1,0 +1,82 @@
+package engine
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/millstream/millstream/flow"
+	"github.com/millstream/millstream/pipelines"
+)
+
+// optionalProgram has a second sink that is optional, opened as said.
+func optionalProgram(r *reloadRig, version, opened string) *pipelines.Program {
+	p := r.program(version, "a", "a")
+	s := r.sink("optional " + opened)
+	p.Sinks = append(p.Sinks, pipelines.Sink{
+		Name: "side", Connector: "memory", Open: s.Open, Opened: opened, Preparer: s, OnError: pipelines.DefaultPolicy(), Optional: true,
+		Traits: flow.Traits{Headers: true},
+	})
+	p.Nodes[0].Ports[0] = append(p.Nodes[0].Ports[0], pipelines.Edge{Sink: true, Index: 1})
+	return p
+}
+
+func TestAnOptionalSinkGetsWhatIsQueuedBeforeTheOneThatFollowsIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newReloadRig(t)
+		first, second := r.sink("optional 1"), r.sink("optional 2")
+		var order []string
+		first.Answer = func(*flow.Outgoing) error { order = append(order, "first"); return nil }
+		second.Answer = func(*flow.Outgoing) error { order = append(order, "second"); return nil }
+		first.Gate = make(chan struct{})
+		r.start(optionalProgram(r, "v0", "1"))
+		r.feed(1)
+		synctest.Wait()
+		done := make(chan Reloaded)
+		go func() {
+			did, err := r.reload(optionalProgram(r, "v1", "2"))
+			if err != nil {
+				t.Error(err)
+			}
+			done <- did
+		}()
+		synctest.Wait()
+		r.feed(1)
+		synctest.Wait()
+		if len(order) > 0 || len(r.deliveries()) != 4 {
+			t.Errorf("%v while the first one hangs, and %d deliveries elsewhere", order, len(r.deliveries()))
+		}
+		close(first.Gate)
+		if did := <-done; did.Pause != 0 {
+			t.Errorf("an optional sink paused the source: %+v", did)
+		}
+		synctest.Wait()
+		if got := strings.Join(order, " "); got != "first first second second" {
+			t.Errorf("they got %s", got)
+		}
+		r.finish(false)
+	})
+}
+
+func TestAnOptionalSinkThatIsNotWantedAfterAllIsClosedAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newReloadRig(t)
+		r.sink("optional 1").Answer = nil
+		r.start(optionalProgram(r, "v0", "1"))
+		next := optionalProgram(r, "v1", "2")
+		next.Sinks = append(next.Sinks, pipelines.Sink{
+			Name: "last", Open: func(context.Context, flow.Host) (flow.Sink, error) { return nil, errNo },
+		})
+		began := time.Now()
+		if _, err := r.reload(next); err == nil || time.Since(began) != 0 {
+			t.Errorf("the reload took %s: %v", time.Since(began), err)
+		}
+		if s := r.sink("optional 2"); s.Opened() != 1 || s.Closed() != 1 {
+			t.Errorf("it was opened %d times and closed %d", s.Opened(), s.Closed())
+		}
+		r.feed(10)
+		r.finish(false)
+	})
+}
