@@ -464,6 +464,19 @@ func TestABrokerThatIsDownHoldsUpNoOtherChange(t *testing.T) {
 	s.whole("start")
 }
 
+func TestTheOnlyPipelineIsMendedWhileItWaitsForItsBroker(t *testing.T) {
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "d", "a.yaml"), toNobody(t, "a"))
+	s := launchIn(t, dir, "run", "d", "--start-timeout", "10m")
+	eventually(t, "a is tried", func() bool { return strings.Contains(s.stderr.String(), "cannot start yet") })
+	write(t, filepath.Join(dir, "d", "a.yaml"), versioned("a", 1))
+	s.arrives("a", 1)
+	if code := s.stopped(); code != exitFine {
+		t.Errorf("exit code %d\n%s", code, s.stderr)
+	}
+	s.whole("a")
+}
+
 func TestASignalEndsAReloadThatWaits(t *testing.T) {
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, "d", "a.yaml"), versioned("a", 1))

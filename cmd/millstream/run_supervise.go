@@ -121,7 +121,7 @@ func (v *supervisor) run() int {
 		case a := <-done:
 			under.answer(a)
 			under = nil
-			if code, end := v.after(&a); end {
+			if code, end := v.after(&a); end && wanted == "" {
 				return code
 			}
 			stop()

@@ -91,6 +91,41 @@ func TestFilesBesideTheDirectoryAreWatched(t *testing.T) {
 	r.comes(link, "{ }")
 }
 
+func TestASingleFileIsWatched(t *testing.T) {
+	t.Parallel()
+	for name, o := range map[string]Options{"events": {Poll: time.Hour}, "looking": {NoEvents: true, Poll: 20 * time.Millisecond}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			file := filepath.Join(dir, "p.txt")
+			put(t, file, "0")
+			w := New([]string{file}, o)
+			defer w.Close()
+			w.Took(map[string]Sum{file: SumOf([]byte("0"))})
+			for i, edit := range []func(t *testing.T, path, content string){
+				put,
+				func(t *testing.T, path, content string) { put(t, path+"~", content); must(t, os.Rename(path+"~", path)) },
+				func(t *testing.T, path, content string) { must(t, os.Remove(path)); put(t, path, content) },
+				func(t *testing.T, path, content string) {
+					put(t, path+".target", content)
+					must(t, os.Remove(path))
+					must(t, os.Symlink(path+".target", path))
+				},
+				func(t *testing.T, path, content string) { put(t, path+".target", content) },
+			} {
+				content := string(rune('1' + i))
+				edit(t, file, content)
+				select {
+				case <-w.Changes():
+				case <-time.After(patience):
+					t.Fatalf("edit %d is not told", i)
+				}
+				w.Took(map[string]Sum{file: SumOf([]byte(content))})
+			}
+		})
+	}
+}
+
 func TestWhatChangesNothingIsNotTold(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
