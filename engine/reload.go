@@ -157,6 +157,7 @@ func (r *reload) openNew(ctx context.Context) error {
 func (r *reload) exchange(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, r.opts.OpenTimeout)
 	defer cancel()
+	defer context.AfterFunc(r.p.reading, cancel)() //nolint:contextcheck // a stop ends the opening
 	for _, c := range r.sources {
 		if c.stops {
 			r.trouble(c.close()) //nolint:contextcheck // it has a time of its own

@@ -188,6 +188,9 @@ func (r *reload) rollBack(ctx context.Context, cause error) error {
 	defer cancel()
 	defer context.AfterFunc(r.p.reading, cancel)() //nolint:contextcheck // a stop ends the opening
 	if err := r.reopen(ctx); err != nil {
+		if r.p.reading.Err() != nil {
+			return cause // it was stopped meanwhile: what is closed would be closed now
+		}
 		err = errors.Join(cause, fmt.Errorf("roll back: %w", err))
 		r.p.stopFailed(err)
 		return err

@@ -224,6 +224,37 @@ func TestAStopInTheMiddleOfAReloadEndsThePipeline(t *testing.T) {
 	})
 }
 
+func TestAStopInTheMiddleOfAHandOverEndsThePipeline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newReloadRig(t)
+		first, next := r.program("v0", "a", "a"), r.program("v1", "b", "a")
+		first.Sources[0].Traits.Single, next.Sources[0].Traits.Single = true, true
+		next.Sources[0].Open = func(ctx context.Context, _ flow.Host) (flow.Source, error) {
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}
+		r.start(first)
+		r.feed(100)
+		failed := make(chan error, 1)
+		go func() {
+			_, err := r.p.Reload(context.Background(), next, ReloadOptions{OpenTimeout: time.Hour})
+			failed <- err
+		}()
+		synctest.Wait()
+		ctx, cancel := withTimeout(time.Minute)
+		defer cancel()
+		if err := r.p.Stop(ctx); err != nil {
+			t.Error(err)
+		}
+		if err := <-failed; !errors.Is(err, context.Canceled) {
+			t.Errorf("the reload: %v", err)
+		}
+		if r.p.State() != Stopped || r.log.OpenNow() != 0 {
+			t.Errorf("it is %s, %d readers are open: %v", r.p.State(), r.log.OpenNow(), r.p.Err())
+		}
+	})
+}
+
 func TestRandomReloadsUnderLoadLoseAndRepeatNothing(t *testing.T) {
 	r := newReloadRig(t)
 	random := rand.New(rand.NewPCG(1, 2))
