@@ -104,7 +104,10 @@ func TestASingleFileIsWatched(t *testing.T) {
 			w.Took(map[string]Sum{file: SumOf([]byte("0"))})
 			for i, edit := range []func(t *testing.T, path, content string){
 				put,
-				func(t *testing.T, path, content string) { put(t, path+"~", content); must(t, os.Rename(path+"~", path)) },
+				func(t *testing.T, path, content string) {
+					put(t, path+"~", content)
+					must(t, os.Rename(path+"~", path))
+				},
 				func(t *testing.T, path, content string) { must(t, os.Remove(path)); put(t, path, content) },
 				func(t *testing.T, path, content string) {
 					put(t, path+".target", content)
