@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -187,11 +188,23 @@ func (y *try) isSpoiled() bool {
 	}
 }
 
+// reason says why the transaction was not committed.
 func (y *try) reason() error {
 	y.mu.Lock()
 	defer y.mu.Unlock()
-	return y.why
+	switch {
+	case y.why != nil:
+		return y.why
+	case y.left || y.open > 0:
+		return errLeft
+	}
+	return errNotCommitted
 }
+
+var (
+	errLeft         = errors.New("some of its records have not ended")
+	errNotCommitted = errors.New("the brokers did not commit it")
+)
 
 // handed counts a batch that is handed over; the first one sets the limit.
 func (y *try) handed(records int) {
