@@ -137,6 +137,7 @@ func TestTheFlakyServiceGetsEachOrderOfTheExampleInItsOrder(t *testing.T) {
 	service := httptest.NewServer(f)
 	defer service.Close()
 	dir := runExample(t, "to-flaky-service", []string{"SERVICE=" + service.URL}, nil)
+	service.Close()
 	wants(t, "c7", f.took["/customers/c7/orders"], []string{"1"})
 	wants(t, "c8", f.took["/customers/c8/orders"], []string{"2", "5"})
 	wants(t, "refused orders", column(objects(t, dir, "refused.ndjson"), "payload"), []string{`{"id":3,"customer":"c7","total":7.25}`})
