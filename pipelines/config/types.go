@@ -71,7 +71,8 @@ type SinkConfig interface {
 	BuildSink(b *Builder) Sink
 }
 
-// Sink is a sink that can be opened.
+// Sink is a sink that can be opened. What Open gives and Preparer work together also when each was built for itself from equal
+// configurations: a reload keeps an open sink, and takes the Preparer of the new revision.
 type Sink struct {
 	Traits   flow.Traits
 	Preparer flow.Preparer
