@@ -240,6 +240,9 @@ func (p *pipeline) confirm(r *run) {
 		<-r.sent
 	}
 	failpoint.Hit(failpoint.AfterConfirm)
+	if len(r.letters) > 0 {
+		failpoint.Hit(failpoint.AfterLetter)
+	}
 	<-r.before.confirmed
 	failed := p.countAnswers(r)
 	l.mu.Lock()

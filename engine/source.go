@@ -316,6 +316,7 @@ func (s *sourceRun) giveBack(b *flow.Batch) {
 	if err := guard(func() error { s.source.Settle(b); return nil }); err != nil {
 		s.p.stopFailed(fmt.Errorf("settle at source %q: %w", s.name, err))
 	}
+	failpoint.Hit(failpoint.AfterAck)
 }
 
 // Subscribe is called by the router, once.

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/millstream/millstream/flow"
+	"github.com/millstream/millstream/internal/failpoint"
 )
 
 // entry is where to go on in a file, and what tells whether it is still the same file.
@@ -174,9 +175,11 @@ func replace(path string, content []byte, sync bool) error {
 	if err := errors.Join(err, f.Close()); err != nil {
 		return err
 	}
+	failpoint.Hit(failpoint.StateWritten)
 	if err := os.Rename(next, path); err != nil {
 		return err
 	}
+	failpoint.Hit(failpoint.StateRenamed)
 	if !sync {
 		return nil
 	}

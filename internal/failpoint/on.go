@@ -3,7 +3,9 @@
 package failpoint
 
 import (
+	"fmt"
 	"os"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -14,6 +16,9 @@ var passes atomic.Int64
 
 // Hit ends the process with SIGKILL when place is the one that MILLSTREAM_FAILPOINT names and the count is reached.
 func Hit(place string) {
+	if place == InDrain && os.Getenv("MILLSTREAM_FAILPOINT_REPORT") != "" {
+		fmt.Fprintf(os.Stderr, "failpoint: %d goroutines\n", runtime.NumGoroutine())
+	}
 	name, count, _ := strings.Cut(os.Getenv("MILLSTREAM_FAILPOINT"), ":")
 	if name != place {
 		return

@@ -1,235 +1,250 @@
 package faults
 
 import (
-	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
-	"time"
-
-	amqp "github.com/rabbitmq/amqp091-go"
-	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kgo"
+	"slices"
+	"strings"
 )
 
 // InFlight is the limit that the pipelines of all routes set, and with it the bound on repeats of one kill.
 const InFlight = 1000
 
-// FileRoute goes from a file that remembers its position to a file.
-type FileRoute struct{ Dir string }
+// Route is a way from an inlet to an outlet, through one pipeline or two.
+type Route struct {
+	Name string
+	In   Inlet
+	// Out gets the good messages, Dead those that no node can work on.
+	Out, Dead Outlet
+	// Finite tells that the process ends by itself when it has read everything.
+	Finite bool
+	// Once tells that nothing may come twice.
+	Once bool
+	// Throttle lets no more messages pass in a second, so that some are always waiting; 0 lets all.
+	Throttle int
 
-// Pipeline implements Route.
-func (f *FileRoute) Pipeline() string {
-	return fmt.Sprintf(`name: faults-file
-limits: { in_flight: %d }
-from: { file: { path: in.ndjson, resume: true } }
-steps:
-  - filter: body.id >= 0
-to: { file: { path: out.ndjson, sync: none } }
-`, InFlight)
+	between *Posts           // HTTP between two pipelines
+	more    string           // further keys of the pipeline
+	brokers map[string]*Link // to the brokers on the way
 }
 
-// Feed implements Route.
-func (f *FileRoute) Feed(payloads [][]byte, _ []string) error {
-	out, err := os.OpenFile(filepath.Join(f.Dir, "in.ndjson"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+// Where says what a route may be made of.
+type Where struct {
+	// Dir is the directory in which the process runs.
+	Dir string
+	// Kafka and Rabbit are addresses of brokers.
+	Kafka, Rabbit string
+	// Run names topics and queues.
+	Run string
+	// Partitions is how many a topic has.
+	Partitions int
+	// Balance is how a group of Kafka shares them; empty is the default.
+	Balance string
+	// Proxied leads what pipelines say to brokers through proxies.
+	Proxied bool
+	// Session is how long a member of a group may be silent; empty is the default.
+	Session string
+}
+
+// routes are the ways that there are; what each needs is opened when it is chosen.
+var routes = map[string]func(ctx context.Context, w *Where, r *Route) error{
+	"kafka-rabbitmq": func(ctx context.Context, w *Where, r *Route) error {
+		return errors.Join(r.topicIn(ctx, w), r.queuesOut(ctx, w))
+	},
+	"rabbitmq-kafka": func(ctx context.Context, w *Where, r *Route) error {
+		return errors.Join(r.queueIn(ctx, w), r.topicsOut(ctx, w))
+	},
+	"kafka-kafka": func(ctx context.Context, w *Where, r *Route) error {
+		return errors.Join(r.topicIn(ctx, w), r.topicsOut(ctx, w))
+	},
+	"kafka-kafka-once": exactlyOnce,
+	"file-file": func(_ context.Context, w *Where, r *Route) error {
+		in := NewLines(w.Dir, "in.ndjson")
+		in.Options = "resume: true"
+		r.In, r.Finite = in, true
+		return r.filesOut(w)
+	},
+	"follow-file": func(_ context.Context, w *Where, r *Route) error {
+		r.In = NewLines(w.Dir, "in.ndjson")
+		return r.filesOut(w)
+	},
+	"follow-http-file": func(ctx context.Context, w *Where, r *Route) (err error) {
+		r.In = NewLines(w.Dir, "in.ndjson")
+		if r.between, err = NewPosts(ctx); err != nil {
+			return err
+		}
+		return r.filesOut(w)
+	},
+	"http-file": func(ctx context.Context, w *Where, r *Route) (err error) {
+		if r.In, err = NewPosts(ctx); err != nil {
+			return err
+		}
+		return r.filesOut(w)
+	},
+}
+
+// Routes lists their names.
+func Routes() []string { return slices.Sorted(maps.Keys(routes)) }
+
+// OpenRoute opens a route by its name.
+func OpenRoute(ctx context.Context, name string, w *Where) (*Route, error) {
+	open, ok := routes[name]
+	if !ok {
+		return nil, fmt.Errorf("no route is named %q: there are %s", name, strings.Join(Routes(), ", "))
+	}
+	if strings.Contains(name, "kafka") && w.Kafka == "" {
+		return nil, errors.New("the address of Kafka is missing")
+	}
+	if strings.Contains(name, "rabbitmq") && w.Rabbit == "" {
+		return nil, errors.New("the address of RabbitMQ is missing")
+	}
+	if w.Partitions == 0 {
+		w.Partitions = 4
+	}
+	r := &Route{Name: name, brokers: map[string]*Link{}}
+	if err := open(ctx, w, r); err != nil {
+		r.Close()
+		return nil, fmt.Errorf("open route %s: %w", name, err)
+	}
+	return r, nil
+}
+
+func exactlyOnce(ctx context.Context, w *Where, r *Route) error {
+	if err := errors.Join(r.topicIn(ctx, w), r.topicsOut(ctx, w)); err != nil {
+		return err
+	}
+	r.Once = true
+	for _, end := range []any{r.In, r.Out, r.Dead} {
+		t, _ := end.(*Topic)
+		r.more = fmt.Sprintf("delivery: exactly_once\nconnections:\n  main: { kafka: { brokers: [%q] } }\n", t.Via)
+		t.Use = "main"
+	}
+	return nil
+}
+
+func (r *Route) topic(ctx context.Context, w *Where, name string) (*Topic, error) {
+	t, err := NewTopic(ctx, w.Kafka, name, w.Partitions)
+	if err != nil {
+		return nil, err
+	}
+	if w.Proxied {
+		t.Via, err = r.link(ctx, Kafka, w.Kafka, w.Kafka)
+	}
+	return t, err
+}
+
+func (r *Route) topicIn(ctx context.Context, w *Where) error {
+	t, err := r.topic(ctx, w, w.Run)
 	if err != nil {
 		return err
 	}
-	for _, p := range payloads {
-		if _, err := out.Write(append(p, '\n')); err != nil {
-			return err
-		}
+	if w.Balance != "" {
+		t.Options += ", balance: " + w.Balance
 	}
-	return out.Close()
+	if w.Session != "" {
+		t.Options += ", session_timeout: " + w.Session
+	}
+	r.In = t
+	return nil
 }
 
-// Received implements Route. A last line without its end is what a kill tore; it counts as corrupt once the process has cut it off
-// only if it is still there.
-func (f *FileRoute) Received(take func([]byte)) error {
-	b, err := os.ReadFile(filepath.Join(f.Dir, "out.ndjson"))
-	if os.IsNotExist(err) {
-		return nil
-	}
+func (r *Route) topicsOut(ctx context.Context, w *Where) error {
+	out, err := r.topic(ctx, w, w.Run+".out")
 	if err != nil {
 		return err
 	}
-	for len(b) > 0 {
-		line, rest, whole := bytes.Cut(b, []byte{'\n'})
-		if whole {
-			take(line)
-		}
-		b = rest
+	r.Out = out
+	dead, err := r.topic(ctx, w, w.Run+".dead")
+	if err == nil {
+		r.Dead = dead
 	}
-	return nil
+	return err
 }
 
-// Finite implements Route.
-func (f *FileRoute) Finite() bool { return true }
-
-// KafkaEnd is a topic, as a source's or a sink's.
-type KafkaEnd struct {
-	addr, topic string
-	client      *kgo.Client
-	got         [][]byte
-}
-
-// NewKafkaEnd makes a topic with four partitions.
-func NewKafkaEnd(ctx context.Context, addr, topic string) (*KafkaEnd, error) {
-	client, err := kgo.NewClient(kgo.SeedBrokers(addr), kgo.ConsumeTopics(topic), kgo.RequiredAcks(kgo.AllISRAcks()),
-		kgo.FetchMaxWait(100*time.Millisecond), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+func (r *Route) queue(ctx context.Context, w *Where, name string) (*Queue, error) {
+	q, err := NewQueue(w.Rabbit, name)
 	if err != nil {
 		return nil, err
 	}
-	_, err = kadm.NewClient(client).CreateTopic(ctx, 4, 1, nil, topic)
-	return &KafkaEnd{addr: addr, topic: topic, client: client}, err
-}
-
-// Close ends the client.
-func (k *KafkaEnd) Close() { k.client.Close() }
-
-func (k *KafkaEnd) feed(payloads [][]byte, keys []string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-	defer cancel()
-	records := make([]*kgo.Record, len(payloads))
-	for i := range payloads {
-		records[i] = &kgo.Record{Topic: k.topic, Key: []byte(keys[i]), Value: payloads[i]}
+	if w.Proxied {
+		host := hostOf(w.Rabbit)
+		var via string
+		via, err = r.link(ctx, Rabbit, host, "")
+		q.Via = strings.Replace(w.Rabbit, host, via, 1)
 	}
-	return k.client.ProduceSync(ctx, records...).FirstErr()
+	return q, err
 }
 
-func (k *KafkaEnd) received(take func([]byte)) error {
-	for {
-		ctx, cancel := context.WithTimeout(context.Background(), 500*time.Millisecond)
-		fetches := k.client.PollFetches(ctx)
-		cancel()
-		n := len(k.got)
-		fetches.EachRecord(func(r *kgo.Record) { k.got = append(k.got, r.Value) })
-		if len(k.got) == n {
-			break
-		}
+func (r *Route) queueIn(ctx context.Context, w *Where) error {
+	q, err := r.queue(ctx, w, w.Run)
+	if err == nil {
+		r.In = q
 	}
-	for _, p := range k.got {
-		take(p)
-	}
-	return nil
+	return err
 }
 
-// RabbitEnd is a queue, as a source's or a sink's.
-type RabbitEnd struct {
-	url, queue string
-	conn       *amqp.Connection
-	channel    *amqp.Channel
-	got        [][]byte
-}
-
-// NewRabbitEnd makes a durable queue.
-func NewRabbitEnd(url, queue string) (*RabbitEnd, error) {
-	conn, err := amqp.Dial(url)
+func (r *Route) queuesOut(ctx context.Context, w *Where) error {
+	out, err := r.queue(ctx, w, w.Run+".out")
 	if err != nil {
-		return nil, err
-	}
-	ch, err := conn.Channel()
-	if err != nil {
-		return nil, err
-	}
-	if _, err := ch.QueueDeclare(queue, true, false, false, false, nil); err != nil {
-		return nil, err
-	}
-	return &RabbitEnd{url: url, queue: queue, conn: conn, channel: ch}, ch.Confirm(false)
-}
-
-// Close deletes the queue and ends the connection.
-func (r *RabbitEnd) Close() {
-	_, _ = r.channel.QueueDelete(r.queue, false, false, false)
-	_ = r.conn.Close()
-}
-
-func (r *RabbitEnd) feed(payloads [][]byte) error {
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-	defer cancel()
-	var last *amqp.DeferredConfirmation
-	for _, p := range payloads {
-		c, err := r.channel.PublishWithDeferredConfirmWithContext(ctx, "", r.queue, true, false,
-			amqp.Publishing{Body: p, DeliveryMode: amqp.Persistent})
-		if err != nil {
-			return err
-		}
-		last = c
-	}
-	if _, err := last.WaitContext(ctx); err != nil {
 		return err
 	}
+	r.Out = out
+	dead, err := r.queue(ctx, w, w.Run+".dead")
+	if err == nil {
+		r.Dead = dead
+	}
+	return err
+}
+
+func (r *Route) filesOut(w *Where) error {
+	r.Out, r.Dead = NewLines(w.Dir, "out.ndjson"), NewLines(w.Dir, "dead.ndjson")
 	return nil
 }
 
-func (r *RabbitEnd) received(take func([]byte)) error {
-	for {
-		d, ok, err := r.channel.Get(r.queue, true)
-		if err != nil {
-			return err
-		}
-		if !ok {
-			break
-		}
-		r.got = append(r.got, d.Body)
+// work lets good messages pass and fails at bad ones.
+const work = `  - filter: '!(body.bad ?? false) || int(body.pad) > 0'
+`
+
+// Write writes the pipelines into a directory and returns their files.
+func (r *Route) Write(dir string) ([]string, error) {
+	from, files := r.In.Source(), map[string]string{}
+	if r.between != nil {
+		files["first.yaml"] = fmt.Sprintf("name: faults-first\nlimits: { in_flight: %d }\nfrom: %s\nto: %s\n", InFlight, from, r.between.Sink())
+		from = r.between.Source()
 	}
-	for _, p := range r.got {
-		take(p)
+	steps := work
+	if r.Throttle > 0 {
+		steps += fmt.Sprintf("  - throttle: { rate: %d/s }\n", r.Throttle)
 	}
-	return nil
+	files["pipeline.yaml"] = fmt.Sprintf("name: faults\nlimits: { in_flight: %d }\n%sfrom: %s\nsteps:\n%sto: %s\nsinks:\n  dead: %s\non_error: { then: dead }\n",
+		InFlight, r.more, from, steps, r.Out.Sink(), r.Dead.Sink())
+	names := slices.Sorted(maps.Keys(files))
+	for _, name := range names {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(files[name]), 0o600); err != nil {
+			return nil, err
+		}
+	}
+	return names, nil
 }
 
-// KafkaToRabbit is a route between the two brokers.
-type KafkaToRabbit struct {
-	From *KafkaEnd
-	To   *RabbitEnd
+// Close ends what the route has opened.
+func (r *Route) Close() {
+	if r.In != nil {
+		r.In.Close()
+	}
+	if r.between != nil {
+		r.between.Close()
+	}
+	for _, out := range []Outlet{r.Out, r.Dead} {
+		if out != nil {
+			out.Close()
+		}
+	}
+	for _, l := range r.brokers {
+		l.Close()
+	}
 }
-
-// Pipeline implements Route.
-func (k *KafkaToRabbit) Pipeline() string {
-	return fmt.Sprintf(`name: %s
-limits: { in_flight: %d }
-from: { kafka: { brokers: [%q], topics: [%q], group: %q } }
-steps:
-  - filter: body.id >= 0
-to: { amqp: { url: %q, exchange: "", routing_key: %q } }
-`, "faults-kafka", InFlight, k.From.addr, k.From.topic, k.From.topic, k.To.url, k.To.queue)
-}
-
-// Feed implements Route.
-func (k *KafkaToRabbit) Feed(payloads [][]byte, keys []string) error {
-	return k.From.feed(payloads, keys)
-}
-
-// Received implements Route.
-func (k *KafkaToRabbit) Received(take func([]byte)) error { return k.To.received(take) }
-
-// Finite implements Route.
-func (k *KafkaToRabbit) Finite() bool { return false }
-
-// RabbitToKafka is the way back.
-type RabbitToKafka struct {
-	From *RabbitEnd
-	To   *KafkaEnd
-}
-
-// Pipeline implements Route.
-func (k *RabbitToKafka) Pipeline() string {
-	return fmt.Sprintf(`name: %s
-limits: { in_flight: %d }
-from: { amqp: { url: %q, queue: %q } }
-steps:
-  - filter: body.id >= 0
-to: { kafka: { brokers: [%q], topic: %q, key: body.key } }
-`, "faults-rabbit", InFlight, k.From.url, k.From.queue, k.To.addr, k.To.topic)
-}
-
-// Feed implements Route.
-func (k *RabbitToKafka) Feed(payloads [][]byte, _ []string) error { return k.From.feed(payloads) }
-
-// Received implements Route.
-func (k *RabbitToKafka) Received(take func([]byte)) error { return k.To.received(take) }
-
-// Finite implements Route.
-func (k *RabbitToKafka) Finite() bool { return false }
