@@ -38,7 +38,16 @@ func bombs(t testing.TB) map[string][]struct {
 		d, p := string(rune('0'+i)), string(rune('0'+i-1))
 		laughs += "a" + d + ": &a" + d + " [" + strings.Repeat("*a"+p+",", 9) + "*a" + p + "]\n"
 	}
+	// Lists inside each other, each of which says that it has as many elements as there are bytes.
+	greedy := func(first byte, size uint32, key string) []byte {
+		one := append(huge(first, size), key...)
+		return append(bytes.Repeat(one, MaxDepth-1), make([]byte, n)...)
+	}
 	return map[string][]bomb{
+		"greedy nesting": {
+			{"msgpack lists", Msgpack(), greedy(0xdd, 900_000, "")}, {"msgpack maps", Msgpack(), greedy(0xdf, 450_000, "\xa0")},
+			{"cbor lists", cbor, greedy(0x9a, 900_000, "")}, {"cbor maps", cbor, greedy(0xba, 450_000, "\x60")},
+		},
 		"deep nesting": {
 			{"msgpack", Msgpack(), repeat("\x91")}, {"msgpack maps", Msgpack(), repeat("\x81\xa1a")}, {"cbor", cbor, repeat("\x81")},
 			{"cbor tags", cbor, repeat("\xd9\xd9\xf7")}, {"yaml", YAML(), repeat("[")}, {"yaml mappings", YAML(), repeat("{a: ")}, {"yaml dashes", YAML(), repeat("- ")},

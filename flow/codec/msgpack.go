@@ -38,6 +38,7 @@ func (msgpackCoder) Decode(payload []byte) (value.Value, error) {
 	r := &msgpackReader{in: bytes.NewReader(payload), left: newBudget()}
 	d.Reset(r.in)
 	r.Decoder = d
+	r.left-- // for the outermost value
 	x, err := r.value(0)
 	if err == nil && r.in.Len() > 0 {
 		err = errTrailing
@@ -51,10 +52,8 @@ func (msgpackCoder) Decode(payload []byte) (value.Value, error) {
 	return value.Unbox(x), nil
 }
 
+// value reads a value that has been counted.
 func (r *msgpackReader) value(depth int) (any, error) {
-	if err := r.left.take(1); err != nil {
-		return nil, err
-	}
 	c, err := r.PeekCode()
 	if err != nil {
 		return nil, err
@@ -110,17 +109,16 @@ func (r *msgpackReader) text() (string, error) {
 	return string(b), err
 }
 
-// count judges a number of elements, each of which takes so many bytes at least.
+// count judges a number of elements, each of which takes so many bytes at least. They are counted before there is memory for them: lists
+// inside each other may all say that the whole payload is theirs.
 func (r *msgpackReader) count(n, bytes, depth int) error {
 	switch {
 	case depth >= MaxDepth:
 		return errTooDeep
-	case n > int(r.left):
-		return errTooMany
-	case n < 0 || n > r.in.Len()/bytes:
+	case n < 0 || n > r.in.Len()/bytes && n <= int(r.left):
 		return errShort
 	}
-	return nil
+	return r.left.take(n)
 }
 
 func (r *msgpackReader) list(depth int) (any, error) {
