@@ -65,7 +65,7 @@ func (c *csvCoder) Decode(payload []byte) (value.Value, error) {
 	if !utf8.Valid(payload) {
 		return value.Value{}, errors.New("it holds bytes that are not UTF-8")
 	}
-	r := csv.NewReader(bytes.NewReader(bytes.TrimPrefix(payload, []byte(byteOrderMark))))
+	r := csv.NewReader(bytes.NewReader(keepReturns(bytes.TrimPrefix(payload, []byte(byteOrderMark)))))
 	r.Comma, r.ReuseRecord, r.FieldsPerRecord = c.Delimiter, true, -1
 	columns := c.Columns
 	if c.Header {
@@ -100,6 +100,24 @@ func (c *csvCoder) Decode(payload []byte) (value.Value, error) {
 		}
 		rows = append(rows, row)
 	}
+}
+
+// keepReturns doubles each carriage return that stands before a newline within quotes, since the reader takes one away everywhere, and there
+// it is part of a field.
+func keepReturns(text []byte) []byte {
+	if !bytes.Contains(text, []byte("\r\n")) || bytes.IndexByte(text, '"') < 0 {
+		return text
+	}
+	out, quoted := make([]byte, 0, len(text)+len(text)/16), false
+	for i, c := range text {
+		if c == '"' {
+			quoted = !quoted // a quote that is part of a field is doubled, and so changes nothing
+		}
+		if out = append(out, c); quoted && c == '\r' && i+1 < len(text) && text[i+1] == '\n' {
+			out = append(out, c)
+		}
+	}
+	return out
 }
 
 func csvError(err error) error {
