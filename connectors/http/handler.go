@@ -36,7 +36,7 @@ func (s *server) ServeHTTP(w nethttp.ResponseWriter, r *nethttp.Request) {
 				read, a = c.receive(w, r)
 			}
 			if a.status == 0 {
-				a = c.adopt(r.Context(), read)
+				a = c.adopt(read)
 			}
 		case soon != nil && s.wait(r.Context(), soon, time.Until(late)):
 			continue
@@ -68,14 +68,10 @@ func (s *server) wait(ctx context.Context, on <-chan struct{}, most time.Duratio
 
 // write sends an answer. The connection of a client whose body was not read is closed.
 func write(w nethttp.ResponseWriter, a answer) {
-	// Not every connection knows deadlines; those that do not are a test's.
-	_ = nethttp.NewResponseController(w).SetWriteDeadline(time.Now().Add(writeTimeout))
-	h := w.Header()
 	if a.ok() {
-		h["Content-Length"] = []string{"0"}
-		w.WriteHeader(a.status)
-		return
+		return // net/http says 200, and that no body follows
 	}
+	h := w.Header()
 	text, err := json.Marshal(map[string]map[string]string{"error": {"code": string(a.code), "message": a.message}})
 	if err != nil {
 		text = nil
@@ -107,8 +103,8 @@ func (c *source) receive(w nethttp.ResponseWriter, r *nethttp.Request) (*request
 			return nil, unsigned
 		}
 	}
-	q := &request{answer: make(chan answer, 1), method: r.Method, query: r.URL.RawQuery, remote: r.RemoteAddr, record: flow.Record{
-		Headers: headers, Topic: c.path, Key: keyOf(r.Header), Partition: flow.NoPartition, Attempt: 1, Props: propertiesOf(r.Header),
+	q := &request{ctx: r.Context(), record: flow.Record{
+		Headers: headers, Topic: c.path, Key: keyOf(r.Header), Partition: flow.NoPartition, Attempt: 1, Props: propertiesOf(r),
 	}}
 	a := c.read(w, r, q)
 	c.memory.give(q.charge) // adopt takes it again, at once or of the source that reads next
@@ -118,7 +114,7 @@ func (c *source) receive(w nethttp.ResponseWriter, r *nethttp.Request) (*request
 // read takes in the body and looks whether its sender may send it.
 func (c *source) read(w nethttp.ResponseWriter, r *nethttp.Request, q *request) answer {
 	control := nethttp.NewResponseController(w)
-	_ = control.SetReadDeadline(time.Now().Add(c.settings.read)) // as in write
+	_ = control.SetReadDeadline(time.Now().Add(c.settings.read)) // not every connection knows deadlines; those that do not are a test's
 	room := room{memory: &c.memory, charge: &q.charge, most: c.limits.MaxMessage}
 	body, a := room.readAll(r.Body, r.ContentLength)
 	if a.status != 0 {
@@ -141,35 +137,12 @@ func (c *source) read(w nethttp.ResponseWriter, r *nethttp.Request, q *request) 
 var unsigned = answer{status: nethttp.StatusUnauthorized, code: flow.CodeAuth, message: "the signature or token is missing or wrong"}
 
 // adopt hands a request that has been read to the source, and waits for what becomes of it.
-func (c *source) adopt(ctx context.Context, q *request) answer {
-	if !c.memory.take(q.charge) {
-		return busy
+func (c *source) adopt(q *request) answer {
+	q.late, q.answer = time.Now().Add(c.timeout), c.answers.get()
+	a := c.enqueue(q)
+	if a == (answer{}) {
+		a = <-q.answer
 	}
-	if !c.pending.enter(q) {
-		c.memory.give(q.charge)
-		return busy
-	}
-	q.state.Store(waiting)
-	if !c.enqueue(q) {
-		c.forget(q)
-		return answer{again: true}
-	}
-	late := time.NewTimer(c.timeout)
-	defer late.Stop()
-	select {
-	case a := <-q.answer:
-		return a
-	case <-late.C:
-	case <-ctx.Done():
-	}
-	if q.state.CompareAndSwap(waiting, givenUp) {
-		c.forget(q)
-	}
-	return answer{status: nethttp.StatusServiceUnavailable, code: flow.CodeUnavailable, message: "not settled in time; it may be later"}
-}
-
-// forget lets go of a request's slot and memory.
-func (c *source) forget(q *request) {
-	c.memory.give(q.charge)
-	c.pending.leave(q)
+	c.answers.put(q.answer)
+	return a
 }

@@ -56,11 +56,28 @@ func textOf(s string) value.Value {
 	return value.Bytes([]byte(s))
 }
 
-func propertiesOf(h nethttp.Header) *flow.Properties {
-	if t := h.Get("Content-Type"); t != "" {
-		return &flow.Properties{ContentType: t}
+// origin is what expressions see as source.method, source.query and source.remote. It holds nothing of the body.
+type origin struct{ method, query, remote string }
+
+func propertiesOf(r *nethttp.Request) *flow.Properties {
+	one := &struct {
+		flow.Properties
+		origin
+	}{origin: origin{method: r.Method, query: r.URL.RawQuery, remote: r.RemoteAddr}}
+	one.ContentType, one.Native = r.Header.Get("Content-Type"), &one.origin
+	return &one.Properties
+}
+
+// extra are the entries of source that this connector has.
+func extra(r *flow.Record) map[string]any {
+	if r.Props == nil {
+		return nil
 	}
-	return nil
+	o, ok := r.Props.Native.(*origin)
+	if !ok {
+		return nil
+	}
+	return map[string]any{"path": r.Topic, "method": o.method, "query": o.query, "remote": o.remote}
 }
 
 // bytesText is a size for people.

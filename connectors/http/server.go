@@ -184,31 +184,3 @@ const (
 	reading
 	closing
 )
-
-// bounded is a listener with a most of connections: further ones wait to be accepted.
-type bounded struct {
-	net.Listener
-	free chan struct{}
-}
-
-func (b *bounded) Accept() (net.Conn, error) {
-	b.free <- struct{}{}
-	c, err := b.Listener.Accept()
-	if err != nil {
-		<-b.free
-		return nil, err
-	}
-	return &boundedConn{Conn: c, free: b.free}, nil
-}
-
-type boundedConn struct {
-	net.Conn
-	once sync.Once
-	free chan struct{}
-}
-
-func (c *boundedConn) Close() error {
-	err := c.Conn.Close()
-	c.once.Do(func() { <-c.free })
-	return err
-}

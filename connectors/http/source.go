@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	nethttp "net/http"
+	"runtime"
 	"strconv"
 	"sync"
 	"time"
@@ -21,7 +22,7 @@ type settings struct {
 	secretHeader  string
 	timeout, read time.Duration
 	tls           files
-	pending       *pending
+	most          int // requests that are not settled
 }
 
 // owner is whose a path is.
@@ -44,9 +45,14 @@ type source struct {
 	under   int  // batches that are not settled
 	number  int64
 	lanes   []*flow.Lane // not in use
-	wake    chan struct{}
-	settled chan struct{}
-	closed  sync.Once
+	answers answers
+
+	unsettled []*request // with those in the queue, in no order
+	sweeper   *time.Timer
+	sweeping  bool // the sweeper is set
+	wake      chan struct{}
+	settled   chan struct{}
+	closed    sync.Once
 }
 
 func openSource(s *settings, host flow.Host) (flow.Source, error) {
@@ -61,6 +67,8 @@ func openSource(s *settings, host flow.Host) (flow.Source, error) {
 		memory: memory{most: max(2*limits.InFlightBytes, 4*limits.MaxMessage)},
 		wake:   make(chan struct{}, 1), settled: make(chan struct{}, 1),
 	}
+	c.sweeper = time.AfterFunc(time.Hour, c.sweep)
+	c.sweeper.Stop() // until there is a request
 	var err error
 	if c.server, c.release, err = shareServer(s, host); err != nil {
 		return nil, err
@@ -96,7 +104,11 @@ func (c *source) Run(ctx context.Context, in flow.Intake) error {
 		case <-ctx.Done():
 			return nil
 		}
-		for c.gather(ctx, patience) {
+		for {
+			runtime.Gosched() // who is about to queue a request does so before the batch is made
+			if !c.gather(ctx, patience) {
+				break
+			}
 			b := c.take()
 			if b == nil {
 				break
@@ -132,18 +144,25 @@ func (c *source) gather(ctx context.Context, patience *time.Timer) bool {
 	}
 }
 
-// enqueue takes a request that was read; false when the source has ended.
-func (c *source) enqueue(q *request) bool {
+// enqueue takes a request that was read. The answer's status is 0 when it was taken and its answer will follow; else it has been let go.
+func (c *source) enqueue(q *request) answer {
+	if !c.memory.take(q.charge) {
+		return busy
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.ended {
-		return false
+	if c.ended || !c.open(q) {
+		c.memory.give(q.charge)
+		if c.ended {
+			return answer{again: true}
+		}
+		return busy
 	}
 	c.queue = append(c.queue, q)
 	if len(c.queue) == 1 {
 		signal(c.wake)
 	}
-	return true
+	return answer{}
 }
 
 func signal(to chan struct{}) {
@@ -158,27 +177,29 @@ func signal(to chan struct{}) {
 func (c *source) take() *flow.Batch {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	records := make([]flow.Record, 0, min(len(c.queue), c.limits.BatchRecords()))
 	n, bytes := 0, int64(0)
-	for n < len(c.queue) && len(records) < c.limits.BatchRecords() {
-		q := c.queue[n]
-		if size := int64(len(q.record.Body)); len(records) > 0 && bytes+size > c.limits.BatchBytes() {
+	for most := min(len(c.queue), c.limits.BatchRecords()); n < most; n++ {
+		size := int64(len(c.queue[n].record.Body))
+		if n > 0 && bytes+size > c.limits.BatchBytes() {
 			break
-		} else if bytes += size; q.state.CompareAndSwap(waiting, taken) {
-			c.number++
-			q.record.Offset, q.record.ID = c.number, c.epoch+"-"+strconv.FormatInt(c.number, 10)
-			records = append(records, q.record)
 		}
-		n++
+		bytes += size
+	}
+	if n == 0 {
+		return nil
+	}
+	records, requests := make([]flow.Record, n), make([]*request, n)
+	copy(requests, c.queue)
+	for i, q := range requests {
+		c.number++
+		q.state, q.record.Offset, q.record.ID = taken, c.number, c.epoch+"-"+strconv.FormatInt(c.number, 10)
+		records[i] = q.record
 	}
 	rest := copy(c.queue, c.queue[n:])
 	clear(c.queue[rest:])
 	c.queue = c.queue[:rest]
-	if len(records) == 0 {
-		return nil
-	}
 	c.under++
-	return &flow.Batch{Lane: c.lane(), Records: records, Arrived: time.Now().UnixNano()}
+	return &flow.Batch{Lane: c.lane(), Records: records, Arrived: time.Now().UnixNano(), Memory: requests}
 }
 
 func (c *source) lane() *flow.Lane {
@@ -194,10 +215,8 @@ func (c *source) lane() *flow.Lane {
 
 // refuse gives back what a batch that was not taken is made of.
 func (c *source) refuse(b *flow.Batch) {
-	c.back(b)
-	for i := range b.Records {
-		if q := c.pending.of(&b.Records[i]); q != nil {
-			c.forget(q)
+	for _, q := range c.back(b) {
+		if q != nil {
 			q.answer <- answer{again: true}
 		}
 	}
@@ -205,23 +224,28 @@ func (c *source) refuse(b *flow.Batch) {
 
 // Settle implements flow.Source: it answers.
 func (c *source) Settle(b *flow.Batch) {
-	c.back(b)
-	for i := range b.Records {
-		r := &b.Records[i]
-		if q := c.pending.of(r); q != nil {
-			c.forget(q)
-			q.answer <- answerFor(r)
+	for i, q := range c.back(b) {
+		if q != nil {
+			q.answer <- answerFor(&b.Records[i])
 		}
 	}
 }
 
-// back notes that a batch is not under way any more.
-func (c *source) back(b *flow.Batch) {
+// back takes a batch back and gives the requests, record by record, that wait for an answer; nil where nobody waits any more.
+func (c *source) back(b *flow.Batch) []*request {
+	requests, _ := b.Memory.([]*request) // take has put them there
 	c.mu.Lock()
 	c.under--
 	c.lanes = append(c.lanes, b.Lane)
+	for i, q := range requests {
+		c.forget(q)
+		if q.state == givenUp {
+			requests[i] = nil
+		}
+	}
 	c.mu.Unlock()
 	signal(c.settled)
+	return requests
 }
 
 // answerFor says what has become of a record. What its sender cannot mend is not told in detail.
@@ -241,12 +265,13 @@ func (c *source) end() {
 	c.mu.Lock()
 	left := c.queue
 	c.queue, c.ended = nil, true
+	for _, q := range left {
+		c.forget(q)
+		q.state = taken
+	}
 	c.mu.Unlock()
 	for _, q := range left {
-		if q.state.CompareAndSwap(waiting, taken) {
-			c.forget(q)
-			q.answer <- answer{again: true}
-		}
+		q.answer <- answer{again: true}
 	}
 }
 
@@ -255,6 +280,7 @@ func (c *source) Close(context.Context) (err error) {
 	c.closed.Do(func() {
 		c.end()
 		c.server.leave(c)
+		c.sweeper.Stop()
 		err = c.release()
 	})
 	return err

@@ -89,7 +89,7 @@ func (c *Source) BuildSource(b *config.Builder) config.Source {
 	c.check(b)
 	s := settings{
 		listen: c.Listen, path: c.Path, methods: c.Methods, timeout: c.Timeout, read: c.ReadTimeout, tls: c.TLS.in(b.Dir),
-		pending: newPending(min(max(c.MaxRequests, 1), maxRequests)),
+		most: min(max(c.MaxRequests, 1), maxRequests),
 	}
 	if len(s.methods) == 0 {
 		s.methods = []string{"POST"}
@@ -103,7 +103,7 @@ func (c *Source) BuildSource(b *config.Builder) config.Source {
 			return openSource(&s, host) //nolint:contextcheck // the listener outlives the opening
 		},
 		Connect: func(context.Context, flow.Host) error { _, err := s.tls.load(); return err },
-		Extra:   s.pending.extra,
+		Extra:   extra,
 	}
 }
 
