@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -37,7 +38,7 @@ func (f *loadFlags) addFormat(c *cobra.Command) {
 
 // load compiles all files that paths name. Findings about several of them together are among the findings.
 func (s *streams) load(paths []string, f *loadFlags, forTest bool) ([]*pipelines.Program, *diag.List, error) {
-	set := s.loadSet(paths, f, forTest)
+	set := s.loadSet(paths, f, forTest, nil)
 	if set.Err != nil {
 		return nil, nil, failWith(exitInvalid, set.Err)
 	}
@@ -67,9 +68,11 @@ func noFiles(set *revision.Set) error {
 	return nil
 }
 
-// loadSet reads and compiles all files that paths name, each by itself, and notes what was read.
-func (s *streams) loadSet(paths []string, f *loadFlags, forTest bool) *revision.Set {
+// loadSet reads and compiles all files that paths name, each by itself, and notes what was read. What cached has, which may be nil, is not
+// compiled again.
+func (s *streams) loadSet(paths []string, f *loadFlags, forTest bool, cached *compiled) *revision.Set {
 	l := newLoading()
+	l.cached = cached
 	set := &revision.Set{Findings: &diag.List{}, Read: l.read}
 	opts, err := s.options(f, forTest, l)
 	if err != nil {
@@ -78,6 +81,9 @@ func (s *streams) loadSet(paths []string, f *loadFlags, forTest bool) *revision.
 	}
 	if set.Err = findFiles(paths, set); set.Err != nil {
 		return set
+	}
+	if cached != nil {
+		cached.begin(maps.Clone(l.read)) // so far these are the files of --env-file
 	}
 	l.loadAll(set.Files, opts)
 	for name := range opts.Vars {
@@ -116,6 +122,8 @@ type loading struct {
 	read  map[string]watch.Sum
 	texts map[string][]byte // of pipeline files
 	set   map[string]bool   // the names of --set that a file has
+	// cached is what was compiled before; nil without a memory.
+	cached *compiled
 }
 
 func newLoading() *loading {
@@ -153,13 +161,46 @@ func (l *loading) loadAll(files []revision.File, opts pipelines.Options) {
 	for range min(runtime.GOMAXPROCS(0), len(files)) {
 		workers.Go(func() {
 			for i := int(next.Add(1)) - 1; i < len(files); i = int(next.Add(1)) - 1 {
-				files[i].Program, files[i].Findings = pipelines.Load(files[i].Path, opts)
+				l.loadOne(&files[i], opts)
 			}
 		})
 	}
 	workers.Wait()
 	for i := range files {
 		files[i].Text = l.texts[files[i].Path]
+	}
+}
+
+// loadOne compiles a file, unless that was done and nothing that it read has changed.
+func (l *loading) loadOne(f *revision.File, opts pipelines.Options) {
+	if l.cached != nil {
+		if was, same := l.cached.find(f.Path); same {
+			l.again(f.Path, was)
+			f.Program, f.Findings = was.program, was.findings
+			return
+		}
+	}
+	now := &compilation{read: map[string]watch.Sum{}, set: map[string]bool{}}
+	var mu sync.Mutex // a file may be compiled by several goroutines
+	opts.Read = func(path string, content []byte) {
+		mu.Lock()
+		defer mu.Unlock()
+		l.wasRead(path, content)
+		if path == f.Path && now.text == nil {
+			now.text = content
+		}
+		now.note(path, content)
+	}
+	opts.VarSeen = func(name string) {
+		mu.Lock()
+		defer mu.Unlock()
+		l.varSeen(name)
+		now.set[name] = true
+	}
+	f.Program, f.Findings = pipelines.Load(f.Path, opts)
+	now.program, now.findings = f.Program, f.Findings
+	if l.cached != nil {
+		l.cached.keep(f.Path, now)
 	}
 }
 

@@ -141,8 +141,9 @@ func (s *streams) supervisor(paths []string, f *runFlags, hidden *maskWriter, lo
 		}
 		v.about.Paths = append(v.about.Paths, p)
 	}
+	cached := newCompiled(v.running)
 	v.load = func(paths []string) *revision.Set {
-		set := s.loadSet(paths, &f.load, false)
+		set := s.loadSet(paths, &f.load, false, cached)
 		if set.Err == nil && !f.watch {
 			set.Err = noFiles(set)
 		}

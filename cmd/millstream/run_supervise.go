@@ -13,6 +13,7 @@ import (
 	"github.com/millstream/millstream/internal/admin"
 	"github.com/millstream/millstream/internal/revision"
 	"github.com/millstream/millstream/internal/watch"
+	"github.com/millstream/millstream/pipelines"
 )
 
 // supervisor takes pipelines from their start to their end, through reloads, and obeys signals on the way.
@@ -48,6 +49,17 @@ func (v *supervisor) took(read map[string]watch.Sum) {
 	if v.watcher != nil {
 		v.watcher.Took(read)
 	}
+}
+
+// running lists the programs that run, and run well.
+func (v *supervisor) running() map[*pipelines.Program]bool {
+	programs := map[*pipelines.Program]bool{}
+	for _, p := range v.fleet.Pipelines() {
+		if p.State() == engine.Running {
+			programs[p.Program()] = true
+		}
+	}
+	return programs
 }
 
 func (v *supervisor) changes() <-chan struct{} {

@@ -95,6 +95,19 @@ func (l *looker) sum(path string) Sum {
 	return k.sum
 }
 
+// SumFile is the sum of what a file holds now.
+func SumFile(path string) Sum {
+	info, err := os.Stat(path)
+	if err != nil || !info.Mode().IsRegular() {
+		return Sum{}
+	}
+	sum, err := read(path)
+	if err != nil {
+		return Sum{}
+	}
+	return sum
+}
+
 func read(path string) (Sum, error) {
 	f, err := os.Open(path)
 	if err != nil {
