@@ -49,6 +49,7 @@ type openFile struct {
 
 func open(ctx context.Context, o options, host flow.Host) (flow.Sink, error) {
 	s := &sink{options: o, host: host, open: map[string]*openFile{}, known: map[string]time.Time{}}
+	s.writer.lasting = location.syncDirs
 	s.writer.hidden = "." + host.Pipeline() + "." + host.Name() + "." + filepath.Base(host.Instance()) + ".tmp"
 	if o.constant == "" {
 		return s, nil
