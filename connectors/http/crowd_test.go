@@ -138,63 +138,19 @@ func hangUp(t *testing.T, r *rig, text string) {
 	}
 }
 
-func TestANewRevisionTakesOverWithoutARefusal(t *testing.T) {
+func TestAPipelineThatIsStartedAnewRefusesNobody(t *testing.T) {
 	r := newRig(t)
 	text := "name: p\nfrom: { http: { listen: \"${LISTEN}\" } }\nto: { file: { path: \"${DIR}/out\" } }\nvars: { v: %d }\n"
-	keeps := "name: other\nfrom: { http: { listen: \"${LISTEN}\", path: /other } }\nto: { drop: {} }\n"
-	r.start(keeps) // so that the listener stays, as it does when the new revision opens before the old one closes
+	r.start("name: other\nfrom: { http: { listen: \"${LISTEN}\", path: /other } }\nto: { drop: {} }\n") // so that the listener stays
 	p := r.start(fmt.Sprintf(text, 0))
-	stop := make(chan struct{})
-	var clients sync.WaitGroup
-	var sent atomic.Int64
-	var refused atomic.Int64
-	c := &nethttp.Client{Transport: &nethttp.Transport{MaxIdleConnsPerHost: 8}, Timeout: patience}
-	for k := range 8 {
-		clients.Go(func() {
-			for n := 0; ; n++ {
-				select {
-				case <-stop:
-					return
-				default:
-				}
-				q := request{body: fmt.Sprintf("%d:%d", k, n)}
-				got, err := r.try(c, q)
-				for ; err == nil && got.status == 503; got, err = r.try(c, q) {
-					refused.Add(1)
-					time.Sleep(time.Millisecond)
-				}
-				if err != nil || got.status != 200 {
-					t.Errorf("%+v: %+v, %v", q, got, err)
-					return
-				}
-				sent.Add(1)
-			}
-		})
-	}
+	l := r.load(8)
 	for v := 1; v < 4; v++ {
-		time.Sleep(30 * time.Millisecond)
+		l.more(50)
 		if err := p.Stop(t.Context()); err != nil {
 			t.Error(err)
 		}
 		p = r.start(fmt.Sprintf(text, v))
 	}
-	time.Sleep(30 * time.Millisecond)
-	close(stop)
-	clients.Wait()
-	c.CloseIdleConnections()
-	seen := map[string]int{}
-	for _, l := range r.lines("out") {
-		seen[l]++
-	}
-	if refused.Load() > 0 {
-		t.Errorf("%d requests were refused", refused.Load())
-	}
-	if int64(len(seen)) != sent.Load() {
-		t.Errorf("%d requests were answered with 200, %d arrived", sent.Load(), len(seen))
-	}
-	for l, n := range seen {
-		if n != 1 {
-			t.Errorf("%s arrived %d times", l, n)
-		}
-	}
+	l.more(50)
+	l.end("out")
 }
