@@ -29,6 +29,9 @@ type Verdict struct {
 	P99 float64 `json:"p99_ms,omitempty"`
 	// Resumed are the times from the end of each fault to the next message that came.
 	Resumed *Spread `json:"resumed_ms,omitempty"`
+	// Outage is the most that the engine did in a second of an outage; Connects how often it connected in all.
+	Outage   *Calm `json:"outage,omitempty"`
+	Connects int   `json:"connects,omitempty"`
 	Usage
 	Exit int `json:"exit"`
 	// FirstLost and FirstViolation help to find the fault.

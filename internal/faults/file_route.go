@@ -9,7 +9,7 @@ import (
 // FileRoute goes from one file to another.
 type FileRoute struct{ Dir string }
 
-// Feed implements StormRoute.
+// Feed appends messages.
 func (f *FileRoute) Feed(payloads [][]byte, _ []string) error {
 	out, err := os.OpenFile(filepath.Join(f.Dir, "in.ndjson"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -23,7 +23,7 @@ func (f *FileRoute) Feed(payloads [][]byte, _ []string) error {
 	return out.Close()
 }
 
-// Received implements StormRoute. A last line without its end is what a kill tore; it counts as corrupt once the process has cut it off
+// Received gives all whole lines to take. A last line without its end is what a kill tore; it counts as corrupt once the process has cut it off
 // only if it is still there.
 func (f *FileRoute) Received(take func([]byte)) error {
 	b, err := os.ReadFile(filepath.Join(f.Dir, "out.ndjson"))

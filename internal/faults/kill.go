@@ -51,7 +51,7 @@ func (k *Kill) Execute() (Verdict, error) {
 			return Verdict{}, fmt.Errorf("%d of %d processes ended before they could be killed at %s", round-kills, round, k.Place)
 		}
 	}
-	before, _ := r.Route.Out.Seen()
+	before := r.quiet()
 	p, err := r.Start("")
 	if err != nil {
 		return Verdict{}, err
@@ -82,8 +82,7 @@ func (k *Kill) round() (killed bool, err error) {
 			return false, err
 		}
 	}
-	time.Sleep(50 * time.Millisecond) // what the last one has sent is seen
-	before, _ := r.Route.Out.Seen()
+	before := r.quiet()
 	p, err := r.Start(point)
 	if err != nil {
 		return false, err

@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"os"
+	"strconv"
 	"testing"
 	"time"
 )
@@ -46,25 +48,60 @@ func TestAStormOfReloadsLosesAndRepeatsNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := seed(t)
-	dir := t.TempDir()
-	storm := &Storm{
-		Binary: binary, Dir: dir, Run: fmt.Sprintf("t%d", s), Route: &FileStorm{FileRoute{Dir: dir}}, Reloads: 200, Invalid: 60,
-		Messages: 200_000, Keys: 50, Rand: rand.New(rand.NewPCG(s, 7)), Patience: 30 * time.Second,
+	s, n := seed(t), reloads(t)
+	for _, route := range []string{"follow-file", "kafka-rabbitmq", "rabbitmq-kafka"} {
+		t.Run(route, func(t *testing.T) {
+			w := where(t, route)
+			w.Run = fmt.Sprintf("storm%d-%d", s, os.Getpid())
+			storm := &Storm{
+				Binary: binary, Dir: t.TempDir(), Name: route, Where: w, Reloads: n, Invalid: max(11, n*3/10), Rate: 4000, Keys: 50,
+				Rand: rand.New(rand.NewPCG(s, 7)), Patience: 30 * time.Second,
+			}
+			v, err := storm.Execute(t.Context())
+			verdict, _ := json.Marshal(v) //nolint:errchkjson // plain fields cannot fail
+			t.Logf("seed %d: %s", s, verdict)
+			if err != nil {
+				t.Fatal(err)
+			}
+			judgeStorm(t, storm, &v)
+		})
 	}
-	v, err := storm.Execute(t.Context())
-	verdict, _ := json.Marshal(v) //nolint:errchkjson // plain fields cannot fail
-	t.Logf("seed %d: %s, pauses of %d replaces: half %s, 99 of 100 %s", s, verdict, len(v.ReplacePauses), v.Quantile(0.5), v.Quantile(0.99))
+}
+
+// reloads is how many reloads a storm has: MILLSTREAM_RELOADS, 24 by default.
+func reloads(t *testing.T) int {
+	s := os.Getenv("MILLSTREAM_RELOADS")
+	if s == "" {
+		return 24
+	}
+	n, err := strconv.Atoi(s)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("MILLSTREAM_RELOADS: %v", err)
 	}
-	if v.Lost+v.Repeated+v.Corrupt+v.OrderViolations+v.Foreign+v.Mixed+v.Backwards > 0 || v.SwapPause != 0 {
-		t.Errorf("lost, repeated, corrupt, foreign, out of order, mixed, backwards and the pause of swaps must be 0: %s", verdict)
+	return n
+}
+
+func judgeStorm(t *testing.T, storm *Storm, v *StormVerdict) {
+	t.Helper()
+	if !v.Good(0) || v.Repeated+v.Mixed+v.Backwards > 0 || v.SwapPause != 0 {
+		t.Error("lost, repeated, corrupt, foreign, out of order, mixed, backwards and the pause of swaps must be 0")
 	}
 	if v.Applied != storm.Reloads-storm.Invalid || v.Refused != storm.Invalid {
 		t.Errorf("applied %d, refused %d", v.Applied, v.Refused)
 	}
+	if !v.Still.Good(0) || v.Still.Connects+v.Still.Joins > 0 {
+		t.Errorf("the pipeline that did not change has noticed: %+v", v.Still)
+	}
 	if v.FilesAfter > v.FilesBefore {
 		t.Errorf("%d descriptors at the end, %d at the start", v.FilesAfter, v.FilesBefore)
 	}
+	if v.ReadersAfter != v.ReadersBefore {
+		t.Errorf("%d consumers at the end, %d at the start", v.ReadersAfter, v.ReadersBefore)
+	}
+	if v.Goroutines > v.GoroutinesFresh+stormSlack {
+		t.Errorf("%d goroutines at the end, %d in a process that has seen no reload", v.Goroutines, v.GoroutinesFresh)
+	}
 }
+
+// stormSlack is how many goroutines may come and go by themselves, such as those of idle connections.
+const stormSlack = 12

@@ -94,6 +94,20 @@ func (r *Rig) Start(failpoint string) (*Process, error) {
 // collect begins to collect at both outlets.
 func (r *Rig) collect() error { return errors.Join(r.Route.Out.Collect(), r.Route.Dead.Collect()) }
 
+// quiet waits until nothing comes any more that a process has sent which is dead, and tells how much there is then.
+func (r *Rig) quiet() int {
+	before, _ := r.Route.Out.Seen()
+	for range 30 {
+		time.Sleep(150 * time.Millisecond)
+		now, _ := r.Route.Out.Seen()
+		if now == before {
+			break
+		}
+		before = now
+	}
+	return before
+}
+
 // Await waits until more has come than before, while p runs, and notes how long that was after since.
 func (r *Rig) Await(p *Process, since time.Time, before int) error {
 	for end := time.Now().Add(r.Patience); time.Now().Before(end); {

@@ -103,6 +103,14 @@ type rewriter struct {
 	held     []byte // the beginning of what may be old
 }
 
+// patience is when what is held back must go on although nothing more has come; never, when nothing is.
+func (r *rewriter) patience() time.Time {
+	if len(r.held) == 0 {
+		return time.Time{}
+	}
+	return time.Now().Add(20 * time.Millisecond)
+}
+
 // do returns what can be handed over; last lets nothing be held back.
 func (r *rewriter) do(b []byte, last bool) []byte {
 	if len(r.old) == 0 {

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"net"
+	"os"
 	"sync"
 	"time"
 )
@@ -154,7 +155,7 @@ func (p *Proxy) serve(client net.Conn) {
 	both.Wait()
 }
 
-// chunk is what was read at once, and when it is to be handed over; the last one of a side that has ended has no bytes.
+// chunk is what was read at once, and when it is to be handed over.
 type chunk struct {
 	b   []byte
 	due time.Time
@@ -168,9 +169,14 @@ func (p *Proxy) pass(c *pair, from, to net.Conn, up bool, rewrite rewriter) {
 		defer close(chunks)
 		for err := error(nil); err == nil; {
 			b, n := make([]byte, 16<<10), 0
+			_ = from.SetReadDeadline(rewrite.patience())
 			n, err = from.Read(b)
+			whole := err != nil
+			if errors.Is(err, os.ErrDeadlineExceeded) {
+				err = nil
+			}
 			select {
-			case chunks <- chunk{b: rewrite.do(b[:n], err != nil), due: time.Now().Add(p.latency())}:
+			case chunks <- chunk{b: rewrite.do(b[:n], whole), due: time.Now().Add(p.latency())}:
 			case <-c.ended:
 				return
 			}

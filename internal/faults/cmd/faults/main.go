@@ -40,6 +40,12 @@ var commands = []struct {
 	run         func(ctx context.Context, o *options) ([]outcome, error)
 }{
 	{"kill", "kill -9 the engine -n times at a -place of a -route", kill},
+	{"broker", "kill or freeze the brokers of a -route -n times", outages},
+	{"proxy", "make the network before the brokers of a -route bad -n times", weather},
+	{"rebalance", "let members of a group of three come, leave and be killed -n times", rebalance},
+	{"reload", "kill -9 the engine -n times at a -place of a reload that changes the -change", reloads},
+	{"storm", "reload -n times under load, files with mistakes among them", storm},
+	{"follow", "kill -9 an engine that follows a file -n times, while the file is rotated", follow},
 }
 
 // outcome is what one scenario came to.
@@ -156,29 +162,6 @@ func (o *options) scenario(name string, bound int, v *faults.Verdict, err error)
 	return out
 }
 
-func kill(ctx context.Context, o *options) ([]outcome, error) {
-	rig, end, err := o.rig(ctx)
-	if err != nil {
-		return nil, err
-	}
-	places := []string{o.place}
-	if o.place == "all" {
-		places = faults.Places(rig.Route)
-	}
-	end()
-	var out []outcome
-	for _, place := range places {
-		rig, end, err := o.rig(ctx)
-		if err != nil {
-			return out, err
-		}
-		v, err := (&faults.Kill{Rig: rig, Place: place, Kills: o.n}).Execute()
-		end()
-		out = append(out, o.scenario(o.setup.Route+" kill "+place, rig.Bound(v.Kills), &v, err))
-	}
-	return out, nil
-}
-
 // report prints the outcomes; the error says which are not good.
 func report(outcomes []outcome) error {
 	enc := json.NewEncoder(os.Stdout)
@@ -208,5 +191,7 @@ func usage() {
 
 func list() {
 	fmt.Println("routes:", strings.Join(faults.Routes(), " "))
+	fmt.Println("events of brokers:", faults.EventKill, faults.EventFreeze)
+	fmt.Println("events of networks:", strings.Join(faults.NetEvents(), " "))
 	fmt.Println("places:", strings.Join(slices.Concat(faults.Places(&faults.Route{In: &faults.Lines{}}), faults.ReloadPlaces()), " "))
 }
