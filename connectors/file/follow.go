@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/millstream/millstream/connectors/lines"
@@ -54,6 +55,9 @@ type follower struct {
 	watcher *watcher // nil when nobody waits for changes
 	clock   int64
 	said    string // the last complaint that concerns no single file
+
+	keepingMu sync.Mutex
+	unkept    bool // that the position could not be kept was said
 }
 
 func openFollower(k keeping, host flow.Host) (*follower, error) {
@@ -170,12 +174,24 @@ func (f *follower) discover() error {
 		}
 	}
 	f.begun = true
-	if err := f.positions.save(first); err != nil && first {
+	if err := f.kept(f.positions.save(first)); first {
 		return err
-	} else if err != nil {
-		f.complain(&f.said, f.pattern, err)
 	}
 	return nil
+}
+
+// kept says when positions cannot be written any more, and when they can again.
+func (f *follower) kept(err error) error {
+	f.keepingMu.Lock()
+	defer f.keepingMu.Unlock()
+	switch {
+	case err != nil && !f.unkept:
+		f.log.Error("the position cannot be kept; unless that changes, a next run repeats what comes from now on", "error", err)
+	case err == nil && f.unkept:
+		f.log.Info("the position is kept again")
+	}
+	f.unkept = err != nil
+	return err
 }
 
 func (f *follower) watch(path string) {
@@ -306,9 +322,7 @@ func (f *follower) letGo(ctx context.Context, in flow.Intake) error {
 			f.streams = slices.DeleteFunc(f.streams, func(other *stream) bool { return other == s })
 		}
 	}
-	if err := f.positions.save(false); err != nil {
-		f.complain(&f.said, f.pattern, err)
-	}
+	_ = f.kept(f.positions.save(false)) // it was said, and is tried again
 	return nil
 }
 
@@ -333,8 +347,8 @@ func (f *follower) sayWhatWaits() {
 
 // Settle implements flow.Source.
 func (f *follower) Settle(b *flow.Batch) {
-	if err := f.positions.settle(b); err != nil {
-		f.log.Error("the position could not be kept; a next run repeats what came since", "error", err)
+	if moved, err := f.positions.settle(b); moved {
+		_ = f.kept(err)
 	}
 	f.batcher.Settle(b)
 }

@@ -123,15 +123,15 @@ func (p *positions) push(b *flow.Batch, f *position, next int64, edge mark) {
 	p.mu.Unlock()
 }
 
-// settle notes what became of a batch, before its memory is used again, and writes down how far everything is settled.
-func (p *positions) settle(b *flow.Batch) error {
+// settle notes what became of a batch, before its memory is used again, and writes down how far everything is settled, when that has moved.
+func (p *positions) settle(b *flow.Batch) (moved bool, err error) {
 	p.mu.Lock()
-	moved := p.advance(b)
+	moved = p.advance(b)
 	p.mu.Unlock()
 	if !moved {
-		return nil
+		return false, nil
 	}
-	return p.save(false)
+	return true, p.save(false)
 }
 
 func (p *positions) advance(b *flow.Batch) (moved bool) {

@@ -78,7 +78,7 @@ func TestPositionIsNeverAheadOfWhatIsSettled(t *testing.T) {
 				p.push(b, f, b.Records[0].Offset+int64(2*len(b.Records)), mark{})
 			}
 			for i, n := range c.order {
-				if err := p.settle(c.batches[n]); err != nil {
+				if _, err := p.settle(c.batches[n]); err != nil {
 					t.Fatal(err)
 				}
 				if got := kept(t, dir); got != c.want[i] {
@@ -102,7 +102,7 @@ func TestFilesAreSettledEachByItself(t *testing.T) {
 	late, soon := batchAt(0, true), batchAt(0, true)
 	p.push(late, a, 2, mark{})
 	p.push(soon, b, 2, mark{})
-	if err := p.settle(soon); err != nil {
+	if _, err := p.settle(soon); err != nil {
 		t.Fatal(err)
 	}
 	if a.Offset != 0 || b.Offset != 2 {
@@ -112,7 +112,8 @@ func TestFilesAreSettledEachByItself(t *testing.T) {
 	if n := len(p.all()); n != 2 {
 		t.Errorf("a file that is not settled was forgotten: %d are known", n)
 	}
-	if err := errors.Join(p.settle(late), p.close()); err != nil {
+	_, err := p.settle(late)
+	if err := errors.Join(err, p.close()); err != nil {
 		t.Fatal(err)
 	}
 	if all := openKept(t, dir).all(); len(all) != 1 || all[0].Path != "b" {
