@@ -133,8 +133,16 @@ func (s *Storm) reloads(ctx context.Context, v *StormVerdict) (err error) {
 		if err := v.count(&receipt, wrong); err != nil {
 			return fmt.Errorf("reload %d, with %q: %w\n%s\nwith the file\n%s", i, wrong, err, raw, text)
 		}
-		if !invalid[i] {
-			version = next
+		if invalid[i] {
+			continue
+		}
+		version = next
+		status, _, err := s.client.Status(ctx)
+		if err == nil {
+			err = v.exchanged(status.Attempts)
+		}
+		if err != nil {
+			return fmt.Errorf("reload %d: %w\n%s", i, err, raw)
 		}
 	}
 	if err := s.put("p.yaml", s.way.pipeline(version[0], version[1], version[2])); err != nil {

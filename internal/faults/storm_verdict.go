@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/millstream/millstream/engine/fleet"
 	"github.com/millstream/millstream/internal/revision"
 	"github.com/millstream/millstream/pipelines"
 )
@@ -59,10 +60,24 @@ func (v *StormVerdict) count(a *revision.Attempt, wrong string) error {
 		v.Applied++
 	}
 	for _, step := range a.Steps {
-		switch {
-		case step.Pipeline == stillName && step.Action != pipelines.Keep:
+		if step.Pipeline == stillName && step.Action != pipelines.Keep {
 			return errors.New("the pipeline that did not change was touched")
-		case step.Pipeline != stormName || wrong != "":
+		}
+	}
+	return nil
+}
+
+// exchanged looks at the receipts, the newest first, for how the pipeline was exchanged: where the process was quick to see the change
+// itself, the reload that was asked for found nothing to do.
+func (v *StormVerdict) exchanged(attempts []revision.Attempt) error {
+	for _, a := range attempts[:min(2, len(attempts))] {
+		at := slices.IndexFunc(a.Steps, func(s fleet.Step) bool { return s.Pipeline == stormName })
+		if at < 0 {
+			continue
+		}
+		switch step := a.Steps[at]; {
+		case step.Action == pipelines.Keep:
+			continue
 		case step.Action == pipelines.Swap:
 			v.Swaps++
 			v.SwapPause = max(v.SwapPause, step.Pause)
@@ -71,10 +86,11 @@ func (v *StormVerdict) count(a *revision.Attempt, wrong string) error {
 		case step.Action == pipelines.Replace:
 			v.handed = append(v.handed, milliseconds(step.Pause))
 		default:
-			return fmt.Errorf("the pipeline that changed was not exchanged: %s", step.Action)
+			return fmt.Errorf("what is done with the pipeline that changed is: %s", step.Action)
 		}
+		return nil
 	}
-	return nil
+	return errors.New("the pipeline that changed was not exchanged")
 }
 
 func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
