@@ -141,52 +141,49 @@ func (c *Sink) openStock(cl cluster, p *preparer) func(context.Context, flow.Hos
 // stockMarshaler takes over what the stock one would lose: the key, repeated and typed headers, the timestamp, the payload that is absent,
 // and messages without a UUID.
 type stockMarshaler struct {
-	fetched sync.Map // place → *sarama.ConsumerMessage, until the message is a record
+	// fetched has the last message of each partition. The stock subscription hands a message out again after a Nack without unmarshaling
+	// it, and waits for its end before it takes the next one of the partition.
+	fetched sync.Map // partitionOf → *sarama.ConsumerMessage
 }
 
-type place struct {
-	partition int32
-	offset    int64
+type partitionOf struct {
+	topic  string
+	number int32
 }
 
 // Unmarshal implements stock.Unmarshaler.
 func (s *stockMarshaler) Unmarshal(m *sarama.ConsumerMessage) (*message.Message, error) {
 	out, err := stock.DefaultMarshaler{}.Unmarshal(m)
 	if err == nil {
-		s.fetched.Store(topicPlace{m.Topic, place{m.Partition, m.Offset}}, m)
+		s.fetched.Store(partitionOf{m.Topic, m.Partition}, m)
 		out.Metadata.Set(topicKey, m.Topic)
 	}
 	return out, err
 }
 
-type topicPlace struct {
-	topic string
-	place
-}
-
 // topicKey is metadata within the process.
 const topicKey = "\x00topic"
 
-func placeOf(m *message.Message) topicPlace {
-	partition, _ := stock.MessagePartitionFromCtx(m.Context())
-	offset, _ := stock.MessagePartitionOffsetFromCtx(m.Context())
-	return topicPlace{m.Metadata.Get(topicKey), place{partition, offset}}
+func placeOf(m *message.Message) partitionOf {
+	number, _ := stock.MessagePartitionFromCtx(m.Context())
+	return partitionOf{m.Metadata.Get(topicKey), number}
 }
 
 func laneOf(m *message.Message) string {
 	at := placeOf(m)
-	return fmt.Sprintf("%s/%d", at.topic, at.partition)
+	return laneName(at.topic, at.number)
 }
 
 // fill completes a record.
 func (s *stockMarshaler) fill(m *message.Message, r *flow.Record) {
 	at := placeOf(m)
-	r.ID, r.Topic, r.Partition, r.Offset = "", at.topic, at.partition, at.offset
-	fetched, ok := s.fetched.LoadAndDelete(at)
-	if !ok {
+	offset, _ := stock.MessagePartitionOffsetFromCtx(m.Context())
+	r.ID, r.Topic, r.Partition, r.Offset = "", at.topic, at.number, offset
+	fetched, _ := s.fetched.Load(at)
+	raw, ok := fetched.(*sarama.ConsumerMessage)
+	if !ok || raw.Offset != offset {
 		return
 	}
-	raw, _ := fetched.(*sarama.ConsumerMessage)
 	headers := make([]kgo.RecordHeader, 0, len(raw.Headers))
 	for _, h := range raw.Headers {
 		headers = append(headers, kgo.RecordHeader{Key: string(h.Key), Value: h.Value})
