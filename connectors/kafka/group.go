@@ -134,10 +134,10 @@ func (s *source) revoked(ctx context.Context, _ *kgo.Client, revoked map[string]
 	if len(gone) == 0 {
 		return
 	}
-	patience := time.NewTimer(revokePatience)
-	defer patience.Stop()
+	patience, stop := context.WithTimeout(context.WithoutCancel(ctx), revokePatience)
+	defer stop()
 	for _, p := range gone {
-		s.waitOrAbandon(p, patience.C)
+		s.waitOrAbandon(patience, p)
 	}
 	if err := s.commit(ctx, gone); err != nil {
 		s.host.Logger().Warn("commit of revoked partitions failed; their new owner repeats what was not committed", "group", s.cfg.Group, "error", err)
@@ -145,14 +145,15 @@ func (s *source) revoked(ctx context.Context, _ *kgo.Client, revoked map[string]
 	s.forget(gone)
 }
 
-func (s *source) waitOrAbandon(p *partition, patience <-chan time.Time) {
+// waitOrAbandon waits as long as the patience with all partitions lasts.
+func (s *source) waitOrAbandon(patience context.Context, p *partition) {
 	defer p.lane.Abandon()
 	settled := p.settled()
 	select {
 	case <-settled:
 		return
 	case <-s.closing:
-	case <-patience:
+	case <-patience.Done():
 		s.host.Logger().Warn("a revoked partition has records in flight that are given up; its new owner repeats them", "lane", p.lane.Name)
 	}
 	// What the engine has not sent yet comes back at once; what a sink has is not waited for.

@@ -322,6 +322,31 @@ func (s *settlingLater) Push(ctx context.Context, b *flow.Batch) error {
 	return nil
 }
 
+func TestStuckBatchesOfManyPartitionsDoNotKeepThemFromTheirNextOwner(t *testing.T) {
+	brokers := realBrokers(t)
+	topic := freshTopic(t, brokers, 6)
+	rs := numbered(topic, 0, 6)
+	for i, r := range rs {
+		r.Partition = int32(i)
+	}
+	produceAll(t, brokers, rs...)
+	text := fmt.Sprintf("{brokers: [%q], topics: [%s], group: %s}", brokers, topic, topic)
+	stuck := newIntake()
+	first := start(t, mustSource(t, connectortest.NewHost(t), text), stuck)
+	stuck.waitFor(t, 6)
+	host := connectortest.NewHost(t)
+	host.ComponentName = "second"
+	taker := newIntake()
+	second := start(t, mustSource(t, host, text), taker)
+	taker.waitFor(t, 3)
+	settle(second.source, taker.take(), delivered)
+	settle(first.source, stuck.take(), delivered)
+	first.end(t)
+	first.close(t)
+	second.stop()
+	_ = second.source.Close(context.Background())
+}
+
 func TestAStuckBatchDoesNotKeepAPartitionFromItsNextOwner(t *testing.T) {
 	brokers := realBrokers(t)
 	topic := freshTopic(t, brokers, 2)
