@@ -109,7 +109,7 @@ func (c *Sink) openStock(d dialer, p *preparer) func(context.Context, flow.Host)
 		// A topic of the stock publisher is an exchange and a routing key.
 		settings.Exchange.GenerateName = func(topic string) string { exchange, _, _ := strings.Cut(topic, between); return exchange }
 		settings.Publish.GenerateRoutingKey = func(topic string) string { _, key, _ := strings.Cut(topic, between); return key }
-		publisher, err := stock.NewPublisher(settings, watermill.Logger(host))
+		publisher, err := newStockPublisher(settings, watermill.Logger(host))
 		if err != nil {
 			return nil, stockError(err)
 		}
@@ -162,6 +162,10 @@ type stockMarshaler struct {
 
 // Unmarshal implements stock.Marshaler.
 func (s *stockMarshaler) Unmarshal(d amqp.Delivery) (*message.Message, error) {
+	if d.Acknowledger == nil {
+		// The stock subscription takes the end of its deliveries, when the connection is lost or the queue deleted, for an empty message.
+		return nil, errors.New("the broker has ended the deliveries")
+	}
 	s.mu.Lock()
 	s.last = &d
 	s.mu.Unlock()
