@@ -45,19 +45,20 @@ func covers(pattern, at string) bool {
 	return matches && err == nil
 }
 
-// resolve gives a path the one name that all paths of the file have in common, as far as the file, or its directory, is there.
+// resolve gives a path the one name that all paths of the file have in common, whether the file and directories above it are there or not.
 func resolve(path string) (string, error) {
 	whole, err := filepath.Abs(path)
 	if err != nil {
 		return "", err
 	}
-	if target, err := filepath.EvalSymlinks(whole); err == nil {
-		return target, nil
+	for dir := whole; ; dir = filepath.Dir(dir) {
+		if target, err := filepath.EvalSymlinks(dir); err == nil {
+			return filepath.Join(target, whole[len(dir):]), nil
+		}
+		if dir == filepath.Dir(dir) {
+			return whole, nil
+		}
 	}
-	if dir, err := filepath.EvalSymlinks(filepath.Dir(whole)); err == nil {
-		return filepath.Join(dir, filepath.Base(whole)), nil
-	}
-	return whole, nil
 }
 
 // The framings.

@@ -61,3 +61,27 @@ func TestAFileThatWasRenamedIsDoneWhenItDoesNotGrow(t *testing.T) {
 		})
 	}
 }
+
+func TestAFileThatIsGoneBeforeItsEndIsFoundIsLeft(t *testing.T) {
+	path := t.TempDir() + "/in.log"
+	if err := os.WriteFile(path, []byte("a\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	all, err := look(path)
+	if err != nil || len(all) != 1 {
+		t.Fatal(all, err)
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	f, err := openFollower(keeping{pattern: path, follow: true, fromEnd: true, ratio: 100}, connectortest.NewHost(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.adopt(all[0], true); err != nil || len(f.byID) > 0 || len(f.positions.all()) > 0 {
+		t.Errorf("%v, %d files, %d positions", err, len(f.byID), len(f.positions.all()))
+	}
+	if err := f.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+}

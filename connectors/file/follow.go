@@ -234,10 +234,15 @@ func (f *follower) adopt(file found, atEnd bool) error {
 	if !atEnd {
 		return nil
 	}
-	if err := t.open(); err != nil {
+	err := t.open()
+	if err != nil && isGone(err) {
+		f.leave(t)
+		f.positions.forget(t.at)
+		return nil // the next look finds what has its path
+	}
+	if err != nil {
 		return openError(err, flow.ConfigError)
 	}
-	var err error
 	if t.offset, t.edge, err = t.end(f.ratio); err != nil {
 		return fmt.Errorf("find the end of %s: %w", file.path, err)
 	}

@@ -52,6 +52,27 @@ type location struct {
 
 func (l location) path() string { return filepath.Join(l.base, l.rel) }
 
+// identity is the name that all paths of the file have in common. Whoever has the file open is known by it, so a link is refused here, too:
+// it is the name of a file that a message must not lead to.
+func (l location) identity() (string, error) {
+	whole, err := resolve(l.path())
+	if err != nil || !l.guarded {
+		return whole, err
+	}
+	base, err := resolve(l.base)
+	if err != nil {
+		return "", err
+	}
+	dir, err := resolve(filepath.Dir(l.path()))
+	if err != nil {
+		return "", err
+	}
+	if whole != filepath.Join(dir, filepath.Base(l.rel)) || dir != base && !strings.HasPrefix(dir, strings.TrimSuffix(base, "/")+"/") {
+		return "", invalid(l.path(), "a symbolic link stands in it")
+	}
+	return whole, nil
+}
+
 // directory is what can be done in a directory by names; an os.Root can.
 type directory interface {
 	OpenFile(name string, flags int, mode os.FileMode) (*os.File, error)

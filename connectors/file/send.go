@@ -171,9 +171,9 @@ func (s *sink) share(path string) (*openFile, error) {
 		}
 		name = flow.Permanent
 	}
-	whole, err := resolve(at.path())
+	whole, err := at.identity()
 	if err != nil {
-		return nil, flow.Errorf(flow.ConfigError, flow.CodeInvalidName, "find the working directory: %w", err)
+		return nil, openError(err, flow.ConfigError)
 	}
 	shared, release, err := s.host.Share("file\x00"+whole, func() (io.Closer, error) { return &appender{at: at, name: name, now: time.Now}, nil })
 	if err != nil {

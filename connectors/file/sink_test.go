@@ -150,6 +150,24 @@ func TestTwoSinksOfOneFileShareIt(t *testing.T) {
 	}
 }
 
+func TestAFileIsOneByWhateverPathAndWhenever(t *testing.T) {
+	dir, host := t.TempDir(), connectortest.NewHost(t)
+	if err := os.MkdirAll(dir+"/real", 0o750); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(dir+"/real", dir+"/link"); err != nil {
+		t.Fatal(err)
+	}
+	a := openSink(t, "path: "+dir+"/link/new/deep/out\n", host) // whose directories are made only now
+	a.mustSend(t, "1")
+	for _, path := range []string{"/link/new/deep/out", "/real/new/deep/out"} {
+		openSink(t, "path: "+dir+path+"\n", host).mustSend(t, "2")
+	}
+	if diff := cmp.Diff("1\n2\n2\n", content(t, dir+"/real/new/deep/out")); diff != "" || host.Shared() != 1 {
+		t.Errorf("%d files are open: %s", host.Shared(), diff)
+	}
+}
+
 func TestAFileThatWasMovedAwayIsMadeAnew(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "out")
 	s := openSink(t, "path: "+path+"\n", connectortest.NewHost(t))
@@ -275,6 +293,27 @@ func TestNoMessageLeadsOutOfItsDirectory(t *testing.T) {
 	}
 	if _, err := os.Stat(dir + "/x"); err == nil {
 		t.Error("a file was written outside")
+	}
+}
+
+func TestNoMessageLeadsIntoAFileThatAnotherSinkHasOpen(t *testing.T) {
+	dir, host := t.TempDir(), connectortest.NewHost(t)
+	other := openSink(t, "path: "+dir+"/other\n", host)
+	other.mustSend(t, "1")
+	if err := os.Mkdir(dir+"/in", 0o777); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(dir+"/other", dir+"/in/link"); err != nil {
+		t.Fatal(err)
+	}
+	s := openSink(t, `path: "`+dir+`/in/{{ body }}"`+"\n", host)
+	for _, err := range s.send(t, `"link"`) {
+		if e := flow.AsError(err, flow.Transient, ""); e == nil || e.Class != flow.Permanent {
+			t.Errorf("a symbolic link: %v", err)
+		}
+	}
+	if diff := cmp.Diff("1\n", content(t, dir+"/other")); diff != "" {
+		t.Error(diff)
 	}
 }
 
