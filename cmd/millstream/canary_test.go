@@ -70,6 +70,26 @@ sources:
 sinks:
   b: { from: a, amqp: { urls: ["${RABBIT}"], exchange: e } }
 `,
+	"hook.yaml": `
+name: hook
+env: { TOKEN: { secret: true } }
+from: { stdin: {} }
+steps: [ { log: { message: "to the hook", level: debug } } ]
+to: { http: { url: "http://127.0.0.1:1/services/${TOKEN}?key=${file:secret.txt}&n={{ body.n }}", timeout: 1s } }
+sinks:
+  dead: { file: { path: dead-hook.ndjson } }
+on_error: { retry: none, then: dead }
+tests:
+  - name: goes elsewhere
+    send: [{ body: { n: 1 } }]
+    expect: { to: [{ topic: elsewhere }] }
+`,
+	"nohook.yaml": `
+name: nohook
+env: { TOKEN: { secret: true } }
+from: { stdin: {} }
+to: { http: { url: "${TOKEN}://host/" } }
+`,
 	"wrong.yaml": `
 name: wrong
 env: { TOKEN: { secret: true } }
@@ -101,6 +121,9 @@ func TestNoOutputShowsASecret(t *testing.T) {
 		"validate path.yaml", "validate literal.yaml", "validate literal.yaml --format json", "validate literal.yaml --format github",
 		"validate broken.yaml", "validate broken.yaml --format json", "validate rabbit.yaml --format github", "explain literal.yaml", "explain broken.yaml",
 		"graph literal.yaml", "test literal.yaml", "run literal.yaml", "plan rabbit.yaml literal.yaml", "fmt --check literal.yaml",
+		"run hook.yaml --log-level debug", "run hook.yaml --log-level debug --log-format json", "validate hook.yaml --connect", "test hook.yaml",
+		"test hook.yaml --format json", "explain hook.yaml", "graph hook.yaml", "graph hook.yaml --format json", "plan hook.yaml",
+		"validate nohook.yaml", "run nohook.yaml",
 	} {
 		cmd := exec.Command("millstream", strings.Fields(line)...)
 		var out bytes.Buffer
@@ -123,6 +146,9 @@ func TestNoOutputShowsASecret(t *testing.T) {
 	}
 	if dead, _ := os.ReadFile(filepath.Join(dir, "dead.ndjson")); bytes.Count(dead, []byte("\n")) != 4 {
 		t.Errorf("the dead letters are missing: %s", dead)
+	}
+	if dead, _ := os.ReadFile(filepath.Join(dir, "dead-hook.ndjson")); bytes.Count(dead, []byte("127.0.0.1:1")) < 4 {
+		t.Errorf("the dead letters of the hook are missing: %s", dead)
 	}
 	nothingWritten(t, dir)
 }

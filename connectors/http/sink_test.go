@@ -328,7 +328,7 @@ sinks: { dead: { file: { path: "${DIR}/dead" } } }
 
 func TestMistakesInASinkAreFound(t *testing.T) {
 	tests := []struct{ options, want string }{
-		{`url: "ftp://h/"`, `bad-value: the URL's scheme is "ftp"; it must be http or https`},
+		{`url: "ftp://h/"`, `bad-value: the URL's scheme is neither http nor https`},
 		{`url: "http://u:p@h/"`, `bad-value: the URL carries a user name or password`},
 		{`url: "http://h/", method: post`, `bad-value: method is "post"`},
 		{`url: "http://{{ body.host }}/"`, `open-destination: the message alone decides which host it goes to`},

@@ -24,7 +24,8 @@ type Sink struct {
 	// URL is where requests go. What an expression gives in its path or query is escaped, so that it stays in its place. A message goes to
 	// no address of this machine or a private network unless the host is written here; the addresses where clouds have their metadata are
 	// refused always.
-	URL config.Template `yaml:"url" required:"true"`
+	// Secrets may stand in it, as in the addresses of incoming webhooks: it is never shown.
+	URL config.Template `yaml:"url" required:"true" secrets:"allowed"`
 	// Allow are globs that a host made of the message must match: *.example.org.
 	Allow []string `yaml:"allow"`
 	// Method is the request's method. Left out: POST.
@@ -141,7 +142,6 @@ func (c *Sink) target(b *config.Builder) *httpclient.URL {
 			fmt.Sprintf(`write url: "https://host/{{ %s }}"`, text))
 		return nil
 	}
-	transport.CheckSecret(b, &c.URL.Text)
 	u, problem, hint, open := httpclient.NewURL(t, c.Allow)
 	switch {
 	case problem != "":

@@ -119,7 +119,7 @@ func replaced(prog *pipelines.Program, test *pipelines.Test, got *outcome) *pipe
 		s := &c.Sinks[i]
 		s.Optional = false // what an optional sink gets is compared like any other
 		s.Open = func(context.Context, flow.Host) (flow.Sink, error) {
-			return &sink{name: s.Name, got: got, preparer: s.Preparer}, nil
+			return &sink{name: s.Name, got: got, preparer: s.Preparer, mask: c.Mask}, nil
 		}
 	}
 	return &c
@@ -130,13 +130,14 @@ type sink struct {
 	name     string
 	got      *outcome
 	preparer flow.Preparer
+	mask     func(string) string // a destination may hold a secret: a test sees *** there
 }
 
 func (s *sink) Send(_ context.Context, outs []*flow.Outgoing, done func()) {
 	s.got.mu.Lock()
 	for _, o := range outs {
 		o.Own()
-		s.got.sinks[s.name] = append(s.got.sinks[s.name], received{body: o.Body, key: o.Key, dest: o.Dest, headers: s.headers(o)})
+		s.got.sinks[s.name] = append(s.got.sinks[s.name], received{body: o.Body, key: o.Key, dest: s.mask(o.Dest), headers: s.headers(o)})
 	}
 	s.got.mu.Unlock()
 	done()

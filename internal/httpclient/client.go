@@ -159,7 +159,7 @@ func ParseURL(text string) (*url.URL, error) {
 	case err != nil:
 		return nil, flow.Errorf(flow.Permanent, flow.CodeInvalidName, "the URL cannot be read")
 	case u.Scheme != "http" && u.Scheme != "https":
-		return nil, flow.Errorf(flow.Permanent, flow.CodeInvalidName, "the URL's scheme is %q; it must be http or https", u.Scheme)
+		return nil, flow.Errorf(flow.Permanent, flow.CodeInvalidName, "the URL's scheme is neither http nor https")
 	case u.Hostname() == "":
 		return nil, flow.Errorf(flow.Permanent, flow.CodeInvalidName, "the URL names no host")
 	case u.User != nil:
