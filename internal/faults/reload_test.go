@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"strconv"
 	"testing"
 	"time"
 )
@@ -17,7 +16,7 @@ func TestAProcessKilledInAReloadRunsTheOldRevisionOrTheNewOne(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, n := seed(t), kills(t)
+	s, n := seed(t), number(t, "MILLSTREAM_KILLS", 1)
 	t.Logf("seed %d, %d kills a place; MILLSTREAM_SEED and MILLSTREAM_KILLS set them", s, n)
 	for i, place := range append(ReloadPlaces(), Random) {
 		for _, change := range Changes() {
@@ -48,7 +47,7 @@ func TestAStormOfReloadsLosesAndRepeatsNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, n := seed(t), reloads(t)
+	s, n := seed(t), number(t, "MILLSTREAM_RELOADS", 24)
 	for _, route := range []string{"follow-file", "kafka-rabbitmq", "rabbitmq-kafka"} {
 		t.Run(route, func(t *testing.T) {
 			w := where(t, route)
@@ -66,19 +65,6 @@ func TestAStormOfReloadsLosesAndRepeatsNothing(t *testing.T) {
 			judgeStorm(t, storm, &v)
 		})
 	}
-}
-
-// reloads is how many reloads a storm has: MILLSTREAM_RELOADS, 24 by default.
-func reloads(t *testing.T) int {
-	s := os.Getenv("MILLSTREAM_RELOADS")
-	if s == "" {
-		return 24
-	}
-	n, err := strconv.Atoi(s)
-	if err != nil {
-		t.Fatalf("MILLSTREAM_RELOADS: %v", err)
-	}
-	return n
 }
 
 func judgeStorm(t *testing.T, storm *Storm, v *StormVerdict) {

@@ -83,15 +83,8 @@ func (s *Storm) start(ctx context.Context) (err error) {
 	if s.process, err = Start(s.Binary, s.Dir, "pipelines", ""); err != nil {
 		return err
 	}
-	for end := time.Now().Add(s.Patience); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
-		if s.client, err = admin.Find(filepath.Join(s.Dir, ".millstream"), ""); err != nil {
-			continue
-		}
-		if status, _, err := s.client.Status(ctx); err == nil && status.Ready && len(status.Pipelines) == 2 {
-			return nil
-		}
-	}
-	return fmt.Errorf("the process never became ready\n%s", s.process.Dump())
+	s.client, err = ready(ctx, s.process, s.Dir, 2, s.Patience)
+	return err
 }
 
 func (s *Storm) put(name, text string) error {
