@@ -16,7 +16,7 @@ type Broker struct {
 // Do runs a command of the script on the broker: start (which waits until it is ready), kill, freeze, thaw, stop, purge.
 func (b *Broker) Do(ctx context.Context, command string, more ...string) error {
 	args := append([]string{command, b.Name, "--instance", b.Instance}, more...)
-	out, err := exec.CommandContext(ctx, b.Script, args...).CombinedOutput() //nolint:gosec // the script is named by whoever runs the kit
+	out, err := exec.CommandContext(ctx, b.Script, args...).CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("%s %s: %w\n%s", b.Script, command, err, out)
 	}
