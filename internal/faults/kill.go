@@ -64,8 +64,17 @@ func (k *Kill) Execute() (Verdict, error) {
 	return v, err
 }
 
-// fill is what a process gets to read that ends when it has read everything.
-const fill = 20_000
+// fill is how much waits for a process at its start: more than it may have in flight, and much more where it ends when it has read
+// everything. Nothing can wait where a process must be there to take it.
+func (r *Rig) fill() int {
+	if _, ok := r.Route.In.(*Posts); ok {
+		return 0
+	}
+	if r.Route.Finite {
+		return 20 * InFlight
+	}
+	return InFlight + InFlight/2
+}
 
 // round starts a process and sees it die; false when it ended by itself before.
 func (k *Kill) round() (killed bool, err error) {
@@ -77,8 +86,8 @@ func (k *Kill) round() (killed bool, err error) {
 	default:
 		point = fmt.Sprintf("%s:%d", k.Place, 1+r.Rand.IntN(6))
 	}
-	if r.Route.Finite {
-		if err := r.Burst(fill); err != nil {
+	if n := r.fill(); n > 0 {
+		if err := r.Burst(n); err != nil {
 			return false, err
 		}
 	}
