@@ -73,6 +73,8 @@ func (c *cluster) clientOptions(host flow.Host) ([]kgo.Opt, error) {
 		kgo.ClientID("millstream." + host.Pipeline() + "." + host.Name()),
 		kgo.WithLogger(logger{host.Logger()}),
 		kgo.DisableClientMetrics(),
+		// Where a broker is back, or a partition has another leader, is looked up once a second at most; by default it is once in five.
+		kgo.MetadataMinAge(time.Second),
 	}
 	settings, err := c.tls.Config(c.dir)
 	if err != nil {
