@@ -2,11 +2,8 @@ package http
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"fmt"
 	"net"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -74,8 +71,8 @@ type Token struct {
 	Header string `yaml:"header" default:"X-Gitlab-Token"`
 }
 
-// ServerTLS are the TLS settings of a listener. TLS 1.2 is the least. Certificates that are replaced on disk are used for new connections
-// within a minute.
+// ServerTLS are the TLS settings of a listener. TLS 1.2 is the least. Files that are replaced on disk are used for new connections within a
+// minute.
 type ServerTLS struct {
 	// Cert and Key are PEM files with the certificate (and its chain) and its private key.
 	Cert string `yaml:"cert" required:"true"`
@@ -186,9 +183,6 @@ func needSecret(b *config.Builder, option string) {
 	}
 }
 
-// files are where the certificates of a listener are; the zero value is no TLS.
-type files struct{ cert, key, clientCA string }
-
 func (t *ServerTLS) in(dir string) files {
 	if t == nil {
 		return files{}
@@ -200,31 +194,4 @@ func (t *ServerTLS) in(dir string) files {
 		return filepath.Join(dir, path)
 	}
 	return files{cert: at(t.Cert), key: at(t.Key), clientCA: at(t.ClientCA)}
-}
-
-// load reads the files; nil without TLS. A failure is one of the configuration.
-func (f files) load() (*tls.Config, error) {
-	if f == (files{}) {
-		return nil, nil //nolint:nilnil // no files, no TLS
-	}
-	fresh := &certificate{files: f}
-	if _, err := fresh.get(); err != nil {
-		return nil, flow.Errorf(flow.ConfigError, flow.CodeMissing, "read tls.cert and tls.key: %w", err)
-	}
-	c := &tls.Config{
-		MinVersion:     tls.VersionTLS12,
-		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return fresh.get() },
-	}
-	if f.clientCA != "" {
-		pem, err := os.ReadFile(f.clientCA)
-		if err != nil {
-			return nil, flow.Errorf(flow.ConfigError, flow.CodeMissing, "read tls.client_ca: %w", err)
-		}
-		c.ClientCAs = x509.NewCertPool()
-		if !c.ClientCAs.AppendCertsFromPEM(pem) {
-			return nil, flow.Errorf(flow.ConfigError, flow.CodeMissing, "tls.client_ca %s holds no PEM certificate", f.clientCA)
-		}
-		c.ClientAuth = tls.RequireAndVerifyClientCert
-	}
-	return c, nil
 }
