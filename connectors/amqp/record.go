@@ -134,13 +134,10 @@ func (p *preparer) Prepare(m *flow.Message, o *flow.Outgoing) (err error) {
 	msg := &pub.message
 	msg.Body, msg.DeliveryMode = o.Body, amqp.Persistent
 	own := m.Connector() == "amqp"
-	if msg.Headers, err = tableOf(o.Headers(), func(name string) bool {
-		return routed(name) || name == millisHeader || !own && transport.Foreign(name)
-	}); err != nil {
+	brought, text, err := p.headers(o, msg, own)
+	if err != nil {
 		return err
 	}
-	// Programs with the stock watermill-amqp refuse messages with a header that is no text, so that we add none to a message of theirs.
-	text := hasHeader(o.Headers(), watermill.UUIDHeader)
 	add := func(name string, v any) {
 		if msg.Headers == nil {
 			msg.Headers = amqp.Table{}
@@ -163,18 +160,15 @@ func (p *preparer) Prepare(m *flow.Message, o *flow.Outgoing) (err error) {
 		}
 	}
 	if props := o.Props(); props != nil {
-		p.properties(msg, props, add)
+		p.properties(msg, props, own, add)
 		if own && !props.Durable {
 			msg.DeliveryMode = amqp.Transient
 		}
 	}
+	brought.apply(msg, add)
 	p.identify(msg, m, add)
-	left, err := transport.Lifetime(m, o)
-	if err != nil {
+	if err := p.expire(m, o, msg, brought); err != nil {
 		return err
-	}
-	if left > 0 {
-		msg.Expiration = strconv.FormatInt((left + time.Millisecond - 1).Milliseconds(), 10)
 	}
 	if err := p.override(m, msg); err != nil {
 		return err
@@ -188,6 +182,39 @@ func (p *preparer) Prepare(m *flow.Message, o *flow.Outgoing) (err error) {
 	}
 	o.Native = pub
 	return nil
+}
+
+// headers makes the table, but for what the message brought along of properties. text tells that no header may be anything else: programs
+// with the stock watermill-amqp see headers alone, and refuse messages with one that is no text, so that a message of theirs keeps its
+// headers and gets no such header from us.
+func (p *preparer) headers(o *flow.Outgoing, msg *amqp.Publishing, own bool) (brought *carried, text bool, err error) {
+	brought = &carried{}
+	text = hasHeader(o.Headers(), watermill.UUIDHeader)
+	if !own {
+		if err := transport.CheckHeaders(o.Headers()); err != nil {
+			return nil, false, err
+		}
+		brought = p.carriedBy(o.Headers(), !transport.IsLetter(o))
+		if text {
+			brought.taken = nil
+		}
+	}
+	msg.Headers, err = tableOf(o.Headers(), func(name string) bool {
+		return routed(name) || name == millisHeader || !own && (transport.Foreign(name) || brought.taken[name])
+	})
+	return brought, text, err
+}
+
+// expire sets what is left of the message's lifetime.
+func (p *preparer) expire(m *flow.Message, o *flow.Outgoing, msg *amqp.Publishing, brought *carried) error {
+	left, err := transport.Lifetime(m, o)
+	if err == nil && left == 0 {
+		left, err = brought.left(m.Now())
+	}
+	if left > 0 {
+		msg.Expiration = strconv.FormatInt((left + time.Millisecond - 1).Milliseconds(), 10)
+	}
+	return err
 }
 
 func hasHeader(hs []flow.Header, name string) bool {
@@ -208,19 +235,14 @@ func (p *preparer) allowFor(r *rendered) []string {
 }
 
 // properties fills in what the message had. What AMQP would refuse becomes a header.
-func (p *preparer) properties(msg *amqp.Publishing, props *flow.Properties, add func(name string, v any)) {
+func (p *preparer) properties(msg *amqp.Publishing, props *flow.Properties, own bool, add func(name string, v any)) {
 	msg.ContentType, msg.ContentEncoding, msg.MessageId = props.ContentType, props.ContentEncoding, props.MessageID
 	msg.Type, msg.AppId = props.Type, props.AppID
 	if props.HasPriority {
 		msg.Priority = props.Priority
 	}
 	if !props.CorrelationID.IsNil() {
-		id := flow.Header{Value: props.CorrelationID}.Text()
-		if len(id) <= maxShort {
-			msg.CorrelationId = id
-		} else {
-			add("millstream-correlation-id", keyField([]byte(id)))
-		}
+		correlate(msg, []byte(flow.Header{Value: props.CorrelationID}.Text()), own, add)
 	}
 	switch {
 	case props.ReplyTo == "":

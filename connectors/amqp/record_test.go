@@ -86,3 +86,69 @@ func TestElementsOfASplitHaveMessageIDsOfTheirOwn(t *testing.T) {
 		}
 	}
 }
+
+func TestPropertiesThatWereHeadersBecomePropertiesAgain(t *testing.T) {
+	all := []flow.Header{
+		flow.TextHeader("Content-Type", "text/plain"), flow.TextHeader("content-encoding", "gzip"), flow.TextHeader("millstream-message-id", "m"),
+		flow.TextHeader("millstream-type", "t"), flow.TextHeader("millstream-app-id", "a"), flow.TextHeader("millstream-correlation-id", "c"),
+		flow.TextHeader("millstream-priority", "7"), flow.TextHeader("millstream-ttl-ms", "9"), flow.TextHeader("millstream-expires-at", "1767323055000"),
+	}
+	tests := []struct {
+		name      string
+		connector string
+		headers   []flow.Header
+		props     amqp.Publishing
+		table     amqp.Table
+	}{
+		{"all", "kafka", all, amqp.Publishing{
+			ContentType: "text/plain", ContentEncoding: "gzip", MessageId: "m", Type: "t", AppId: "a", CorrelationId: "c", Priority: 7, Expiration: "9000",
+		}, amqp.Table{}},
+		{"the last of a name", "kafka", []flow.Header{flow.TextHeader("content-type", "a"), flow.TextHeader("content-type", "b")},
+			amqp.Publishing{ContentType: "b"}, amqp.Table{}},
+		{"what does not fit", "kafka", []flow.Header{flow.TextHeader("millstream-priority", "256"), flow.TextHeader("millstream-ttl-ms", "9")},
+			amqp.Publishing{}, amqp.Table{"millstream-priority": "256", "millstream-ttl-ms": "9"}},
+		{"another user", "kafka", []flow.Header{flow.TextHeader("millstream-user-id", "u")}, amqp.Publishing{}, amqp.Table{"millstream-user-id": "u"}},
+		{"the user who logs in", "kafka", []flow.Header{flow.TextHeader("millstream-user-id", "guest")}, amqp.Publishing{UserId: "guest"}, amqp.Table{}},
+		{"bytes in a correlation id", "kafka", []flow.Header{{Name: "millstream-correlation-id", Value: value.Bytes([]byte{0xff, 1})}},
+			amqp.Publishing{CorrelationId: "/wE="}, amqp.Table{"millstream-b64": "correlation_id"}},
+		{"a way back", "kafka", []flow.Header{flow.TextHeader("millstream-reply-to", "q")}, amqp.Publishing{}, amqp.Table{"millstream-reply-to": "q"}},
+		{"from AMQP", "amqp", all[2:3], amqp.Publishing{}, amqp.Table{"millstream-message-id": "m"}},
+		{"for programs with watermill-amqp", "kafka", []flow.Header{flow.TextHeader("content-type", "a"), flow.TextHeader("_watermill_message_uuid", "u")},
+			amqp.Publishing{ContentType: "a"}, amqp.Table{"content-type": "a", "_watermill_message_uuid": "u"}},
+		{"a dead letter does not expire", "kafka", append(all[7:9:9], flow.TextHeader("millstream-error-code", "x")), amqp.Publishing{},
+			amqp.Table{"millstream-ttl-ms": "9", "millstream-expires-at": "1767323055000", "millstream-error-code": "x"}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			pub, err := prepared(t, test.connector, flow.Record{Body: []byte{}, Headers: test.headers}, time.Second)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := pub.message
+			if diff := cmp.Diff(test.table, got.Headers); diff != "" {
+				t.Error(diff)
+			}
+			got.Headers, got.Body, got.DeliveryMode, got.Timestamp = nil, nil, 0, time.Time{}
+			if diff := cmp.Diff(test.props, got); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestAMessageThatHasExpiredElsewhereIsAnError(t *testing.T) {
+	_, err := prepared(t, "kafka", flow.Record{Headers: []flow.Header{flow.TextHeader("millstream-expires-at", "1767323046000")}}, time.Second)
+	wantError(t, err, flow.Permanent, flow.CodeExpired)
+}
+
+func TestACorrelationIDOfBytesGoesOnBetweenBrokersAsItIs(t *testing.T) {
+	id := value.Bytes([]byte{0xff, 1})
+	pub, err := prepared(t, "amqp", flow.Record{Body: []byte{}, Props: &flow.Properties{CorrelationID: id}}, 0)
+	if err != nil || pub.message.CorrelationId != "\xff\x01" || len(pub.message.Headers) != 0 {
+		t.Errorf("got %+v, error %v", pub, err)
+	}
+	pub, err = prepared(t, "mqtt", flow.Record{Body: []byte{}, Props: &flow.Properties{CorrelationID: id}}, 0)
+	if err != nil || pub.message.CorrelationId != "/wE=" || pub.message.Headers["millstream-b64"] != "correlation_id" {
+		t.Errorf("got %+v, error %v", pub, err)
+	}
+}

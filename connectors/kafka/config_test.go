@@ -1,8 +1,10 @@
 package kafka
 
 import (
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -138,4 +140,31 @@ func TestElementsOfASplitHaveIDsOfTheirOwn(t *testing.T) {
 	if !ok || len(extra.headers) != 1 || extra.headers[0].Key != "millstream-id" || string(extra.headers[0].Value) != "m-1/3/component" {
 		t.Errorf("got %+v", extra)
 	}
+}
+
+func TestWhatIsLeftOfALifetimeGoesAlongWithItsEnd(t *testing.T) {
+	before := time.Now()
+	o, err := prepare(&preparer{constant: "x"}, "amqp", flow.Record{Props: &flow.Properties{TTL: time.Hour}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]int64{}
+	for _, h := range o.Native.(*prepared).headers {
+		if got[h.Key], err = strconv.ParseInt(string(h.Value), 10, 64); err != nil {
+			t.Error(err)
+		}
+	}
+	left, ends := time.Duration(got["millstream-ttl-ms"])*time.Millisecond, time.UnixMilli(got["millstream-expires-at"])
+	if len(got) != 2 || left <= 0 || left > time.Hour || ends.Before(before) || ends.After(time.Now().Add(time.Hour+time.Millisecond)) {
+		t.Errorf("%s are left, until %s: %v", left, ends, got)
+	}
+}
+
+func TestOnlyHeadersOfAnotherTechnologyHaveLimits(t *testing.T) {
+	large := flow.Record{Headers: []flow.Header{flow.TextHeader("h", strings.Repeat("x", 9<<10))}}
+	if _, err := prepare(&preparer{constant: "x"}, "kafka", large); err != nil {
+		t.Error(err)
+	}
+	_, err := prepare(&preparer{constant: "x"}, "amqp", large)
+	wantError(t, err, flow.Permanent, flow.CodeTooLarge)
 }

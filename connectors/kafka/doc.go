@@ -16,8 +16,10 @@
 //     millstream-ht-<name> that names the type;
 //   - the event time becomes the record's timestamp, to the millisecond;
 //   - properties become the headers content-type and content-encoding, and millstream-correlation-id, -message-id, -type, -app-id,
-//     -user-id, -reply-to, -priority and -ttl-ms, where the message does not have them already;
-//   - headers that belong to another technology's connections or credentials are left out (transport.Foreign).
+//     -user-id, -reply-to and -priority, where the message does not have them already; a time to live becomes millstream-ttl-ms and
+//     millstream-expires-at, what is left of it and when it ends, both in milliseconds;
+//   - headers that belong to another technology's connections or credentials are left out (transport.Foreign), and headers from another
+//     technology have limits (transport.CheckHeaders).
 package kafka
 
 import "github.com/millstream/millstream/pipelines/config"

@@ -128,6 +128,11 @@ func (p *preparer) Prepare(m *flow.Message, o *flow.Outgoing) error {
 	if err != nil {
 		return err
 	}
+	if m.Connector() != "kafka" {
+		if err := transport.CheckHeaders(o.Headers()); err != nil {
+			return err
+		}
+	}
 	extra.headers = headersOf(m, o, left)
 	if id := transport.DerivedID(m, p.name); id != "" {
 		extra.headers = append(extra.headers, kgo.RecordHeader{Key: transport.IDHeader, Value: []byte(id)})
@@ -209,7 +214,7 @@ func headersOf(m *flow.Message, o *flow.Outgoing, left time.Duration) []kgo.Reco
 		}
 	}
 	if props != nil {
-		hs = appendProperties(hs, props, left)
+		hs = appendProperties(hs, props, left, m.Now())
 	}
 	if len(hs) == 0 {
 		return nil
@@ -244,7 +249,7 @@ func appendHeader(hs []kgo.RecordHeader, h flow.Header) []kgo.RecordHeader {
 
 // appendProperties adds each property under its name as a header, where the message has no such header; left is what is left of its time
 // to live.
-func appendProperties(hs []kgo.RecordHeader, p *flow.Properties, left time.Duration) []kgo.RecordHeader {
+func appendProperties(hs []kgo.RecordHeader, p *flow.Properties, left time.Duration, now time.Time) []kgo.RecordHeader {
 	add := func(name string, v []byte) {
 		for _, h := range hs {
 			if h.Key == name {
@@ -272,7 +277,8 @@ func appendProperties(hs []kgo.RecordHeader, p *flow.Properties, left time.Durat
 		add(prefix+"priority", strconv.AppendUint(nil, uint64(p.Priority), 10))
 	}
 	if left > 0 {
-		add(prefix+"ttl-ms", strconv.AppendInt(nil, (left+time.Millisecond-1).Milliseconds(), 10))
+		add(transport.TTLHeader, strconv.AppendInt(nil, (left+time.Millisecond-1).Milliseconds(), 10))
+		add(transport.ExpiresHeader, strconv.AppendInt(nil, now.Add(left).UnixMilli(), 10))
 	}
 	return hs
 }

@@ -11,7 +11,7 @@ import (
 // expired. A dead letter has none: it is kept until somebody looks at it.
 func Lifetime(m *flow.Message, o *flow.Outgoing) (time.Duration, error) {
 	props := o.Props()
-	if props == nil || props.TTL <= 0 || isLetter(o) {
+	if props == nil || props.TTL <= 0 || IsLetter(o) {
 		return 0, nil
 	}
 	arrived := o.Arrived()
@@ -25,7 +25,15 @@ func Lifetime(m *flow.Message, o *flow.Outgoing) (time.Duration, error) {
 	return left, nil
 }
 
-func isLetter(o *flow.Outgoing) bool {
+// TTLHeader and ExpiresHeader carry a time to live where messages have none: what is left of it in milliseconds, and the time at which it
+// ends, in milliseconds since 1970.
+const (
+	TTLHeader     = "millstream-ttl-ms"
+	ExpiresHeader = "millstream-expires-at"
+)
+
+// IsLetter tells whether a message goes out as a dead letter.
+func IsLetter(o *flow.Outgoing) bool {
 	for _, h := range o.Headers() {
 		if strings.HasPrefix(h.Name, "millstream-error-") {
 			return true
