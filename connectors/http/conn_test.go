@@ -4,7 +4,10 @@ import (
 	"errors"
 	"io"
 	"net"
+	nethttp "net/http"
+	"net/http/httptest"
 	"os"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -109,5 +112,60 @@ func TestEachWriteHasItsTime(t *testing.T) {
 	c.writeUntil = time.Now().Add(writeTimeout / 2)
 	if _, err := io.WriteString(c, "x"); err != nil || len(s.write) != 2 {
 		t.Errorf("a write whose time was short: %v, %d deadlines", err, len(s.write))
+	}
+}
+
+func TestAConnectionTooManyWaitsForAnother(t *testing.T) {
+	inner, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &bounded{Listener: inner, free: make(chan struct{}, 2)}
+	defer l.Close()
+	accepted := make(chan net.Conn)
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				close(accepted)
+				return
+			}
+			accepted <- c
+		}
+	}()
+	for range 3 {
+		c, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", inner.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+	}
+	first, second := <-accepted, <-accepted
+	select {
+	case <-accepted:
+		t.Fatal("a third connection was accepted beside two")
+	case <-time.After(50 * time.Millisecond):
+	}
+	_ = first.Close()
+	_ = first.Close() // gives back one place, not two
+	third := <-accepted
+	if n := len(l.free); n != 2 {
+		t.Errorf("%d places are taken, want 2", n)
+	}
+	_, _ = second.Close(), third.Close()
+	_ = l.Close()
+	<-accepted
+}
+
+func TestARequestTooManyIsAskedToComeAgain(t *testing.T) {
+	s := &server{}
+	s.handlers.Store(maxHandlers)
+	w := httptest.NewRecorder()
+	s.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), "POST", "/", strings.NewReader("x")))
+	if w.Code != nethttp.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" {
+		t.Errorf("answered %d %v", w.Code, w.Header())
+	}
+	if n := s.handlers.Load(); n != maxHandlers {
+		t.Errorf("%d requests are counted after it", n)
 	}
 }
