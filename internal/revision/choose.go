@@ -18,7 +18,9 @@ type choice struct {
 	// refused: a file that the user named has errors at the start, and nothing to start instead.
 	refused bool
 
-	files, folders map[string]bool // absolute paths
+	files    map[string]string // paths by absolute paths
+	absolute map[string]string // absolute paths by paths
+	folders  map[string]bool   // absolute paths
 }
 
 // candidate is what may run of a file. Of two that cannot be in one process the one with the lower rank does.
@@ -43,7 +45,8 @@ const (
 // error too, wherever it stands: a change of one file never stops the pipeline of another.
 func (k *Keeper) choose(set *Set, start bool) *choice {
 	c := &choice{
-		held: map[string]held{}, good: map[string]*File{}, findings: &diag.List{}, files: map[string]bool{}, folders: map[string]bool{},
+		held: map[string]held{}, good: map[string]*File{}, findings: &diag.List{}, files: map[string]string{}, absolute: map[string]string{},
+		folders: map[string]bool{},
 	}
 	if set.Findings != nil {
 		c.findings.Merge(set.Findings)
@@ -54,7 +57,8 @@ func (k *Keeper) choose(set *Set, start bool) *choice {
 	all := make([]*candidate, len(set.Files))
 	for i := range set.Files {
 		f := &set.Files[i]
-		c.files[absolute(f.Path)] = true
+		abs := absolute(f.Path)
+		c.files[abs], c.absolute[f.Path] = f.Path, abs
 		c.findings.Merge(f.Findings)
 		all[i] = &candidate{file: f, held: held{program: f.Program}, rank: added}
 		old, had := k.held[f.Path]
@@ -153,13 +157,10 @@ func (k *Keeper) fromStore(path string) *pipelines.Program {
 
 // gone tells whether what is kept is of a file that was in one of the folders and no longer is, or has another pipeline now.
 func (c *choice) gone(kept Kept) bool {
-	if !c.files[kept.Path] {
+	path, there := c.files[kept.Path]
+	if !there {
 		return c.folders[filepath.Dir(kept.Path)]
 	}
-	for path, h := range c.held {
-		if absolute(path) == kept.Path {
-			return h.program.Name != kept.Pipeline
-		}
-	}
-	return false // it is broken, and this is what there is of it
+	h, runs := c.held[path]
+	return runs && h.program.Name != kept.Pipeline // one that is broken keeps what there is of it
 }

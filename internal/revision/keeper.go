@@ -207,7 +207,7 @@ func (k *Keeper) remember(r *fleet.Receipt, c *choice) {
 	}
 	for name, f := range c.good {
 		if s := r.Step(name); s == nil || s.Outcome == fleet.Done || s.Outcome == fleet.Kept {
-			fail(k.opts.Store.Keep(name, absolute(f.Path), string(f.Text)))
+			fail(k.opts.Store.Keep(name, c.absolute[f.Path], string(f.Text)))
 		}
 	}
 	for _, kept := range k.opts.Store.All() {
