@@ -72,7 +72,7 @@ func (s *source) due(ctx context.Context) (int64, bool) {
 
 // batch makes up to most messages.
 func (s *source) batch(most int64) *flow.Batch {
-	b, memory := s.take()
+	b, memory := s.take(most)
 	room := s.limits.BatchBytes()
 	buf := (*memory)[:0]
 	for i := int64(0); i < most && int64(len(buf)) < room; i++ {
@@ -115,7 +115,8 @@ func (s *source) add(b *flow.Batch, body []byte, err error) {
 	}
 }
 
-func (s *source) take() (*flow.Batch, *[]byte) {
+// take gives an empty batch. One for a few messages is small: there may be hundreds of slow sources.
+func (s *source) take(most int64) (*flow.Batch, *[]byte) {
 	if b, ok := s.batches.Get().(*flow.Batch); ok {
 		if memory, ok := b.Memory.(*[]byte); ok {
 			b.Records = b.Records[:0]
@@ -123,7 +124,7 @@ func (s *source) take() (*flow.Batch, *[]byte) {
 		}
 	}
 	memory := new([]byte)
-	return &flow.Batch{Records: make([]flow.Record, 0, s.limits.BatchRecords()), Memory: memory}, memory
+	return &flow.Batch{Records: make([]flow.Record, 0, most), Memory: memory}, memory
 }
 
 // Settle implements flow.Source.
