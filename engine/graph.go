@@ -49,12 +49,22 @@ func newGraph(p *pipeline, prog *pipelines.Program, sinks []*sinkRun) *graph {
 			Now: p.engine.opts.Now, Extra: s.Extra,
 		}}
 	}
-	n := max(8, 2*runtime.GOMAXPROCS(0)) // more than cores, because nodes may wait
+	n := computedAtATime(g.widest)
 	g.workers = make(chan *worker, n)
 	for range n {
 		g.workers <- nil // made when first lent
 	}
 	return g
+}
+
+// computedAtATime is how many batches a revision computes at a time: one for each core, since what a body is read to may be a hundred times
+// as large as it was; more where a node waits for somebody outside.
+func computedAtATime(widest int) int {
+	n := max(2, runtime.GOMAXPROCS(0))
+	if widest > 1 {
+		n = max(8, 2*n)
+	}
+	return n
 }
 
 func short(hash string) string {
