@@ -27,7 +27,7 @@ func (p *preparer) carriedBy(hs []flow.Header, lifetime bool) *carried {
 	c := &carried{}
 	for i := len(hs) - 1; i >= 0; i-- {
 		h := &hs[i]
-		if name := placeOf(h.Name); name != "" && !c.taken[h.Name] && p.carry(c, name, h.Text(), lifetime) {
+		if name := placeOf(h.Name); name != "" && !c.taken[h.Name] && p.carry(c, name, strings.Clone(h.Text()), lifetime) {
 			if c.taken == nil {
 				c.taken = map[string]bool{}
 			}

@@ -193,6 +193,7 @@ func (*stockMarshaler) Marshal(m *message.Message) (amqp.Publishing, error) {
 		return amqp.Publishing{}, fmt.Errorf("the message was not prepared: %T", o.Native)
 	}
 	out := pub.message
+	out.Body = m.Payload
 	headers := make(amqp.Table, len(out.Headers)+1)
 	headers[watermill.UUIDHeader] = m.UUID
 	for name, v := range out.Headers {

@@ -213,9 +213,14 @@ func fieldOf(h flow.Header) any {
 	return field(h.Value.Box())
 }
 
-// field is a plain value as AMQP writes it. The library would write an int with 32 bits.
+// field is a plain value as AMQP writes it, in memory of its own: the message's may be used again before it is published. The library would
+// write an int with 32 bits.
 func field(v any) any {
 	switch v := v.(type) {
+	case string:
+		return strings.Clone(v)
+	case []byte:
+		return append([]byte{}, v...)
 	case int:
 		return int64(v)
 	case map[string]any:
@@ -241,7 +246,7 @@ func keyField(key []byte) any {
 	if utf8.Valid(key) {
 		return string(key)
 	}
-	return key
+	return append([]byte{}, key...)
 }
 
 // keyOf is the key that a header carries; nil is none.

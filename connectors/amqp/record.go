@@ -96,7 +96,7 @@ type preparer struct {
 	name                 string // of the sink
 }
 
-// publishing is a message as it is published; o.Native of what Prepare has seen.
+// publishing is a message as it is published; o.Native of what Prepare has seen, but for the payload, which moves.
 type publishing struct {
 	exchange  string
 	mandatory bool
@@ -132,7 +132,7 @@ func (p *preparer) Prepare(m *flow.Message, o *flow.Outgoing) (err error) {
 		return err
 	}
 	msg := &pub.message
-	msg.Body, msg.DeliveryMode = o.Body, amqp.Persistent
+	msg.DeliveryMode = amqp.Persistent
 	own := m.Connector() == "amqp"
 	brought, text, err := p.headers(o, msg, own)
 	if err != nil {

@@ -175,16 +175,18 @@ func (s *sink) Send(ctx context.Context, outs []*flow.Outgoing, done func()) {
 		done()
 		return
 	}
-	entries := make([]entry, len(outs))
+	entries, pubs := make([]entry, len(outs)), make([]publishing, len(outs))
 	c := &call{done: done}
 	c.left.Store(int64(len(outs)) + 1)
 	for i, o := range outs {
 		e := &entries[i]
-		pub, ok := o.Native.(*publishing)
-		if !ok {
-			pub = &publishing{mandatory: true, message: amqp.Publishing{Body: o.Body, DeliveryMode: amqp.Persistent}}
+		if pub, ok := o.Native.(*publishing); ok {
+			pubs[i] = *pub
+		} else {
+			pubs[i] = publishing{mandatory: true, message: amqp.Publishing{DeliveryMode: amqp.Persistent}}
 		}
-		e.out, e.call, e.key, e.pub = o, c, o.Dest, pub
+		pubs[i].message.Body = o.Body
+		e.out, e.call, e.key, e.pub = o, c, o.Dest, &pubs[i]
 	}
 	c.stop = context.AfterFunc(ctx, func() {
 		err := flow.Errorf(flow.Transient, flow.CodeUnavailable, "not confirmed: %w", context.Cause(ctx))
