@@ -158,6 +158,9 @@ func (r *avroReader) union(s *avro.UnionSchema, depth int) (any, error) {
 }
 
 func (r *avroReader) record(s *avro.RecordSchema, depth int) (any, error) {
+	if err := r.left.take(mapValues); err != nil {
+		return nil, err
+	}
 	m := make(map[string]any, len(s.Fields()))
 	for _, f := range s.Fields() {
 		x, err := r.value(f.Type(), depth+1)
@@ -203,6 +206,9 @@ func (r *avroReader) list(s *avro.ArraySchema, depth int) (any, error) {
 }
 
 func (r *avroReader) mapping(s *avro.MapSchema, depth int) (any, error) {
+	if err := r.left.take(mapValues); err != nil {
+		return nil, err
+	}
 	m := map[string]any{}
 	for {
 		n, err := r.block()

@@ -25,6 +25,7 @@ func bombs(t testing.TB) map[string][]struct {
 	long := func(x int64) []byte { return binary.AppendVarint(nil, x) }
 	cbor := must(t)(CBOR())
 	nulls := must(t)(Avro(AvroOptions{Schema: []byte(`{"type":"array","items":"null"}`), ID: -1}))
+	records := must(t)(Avro(AvroOptions{Schema: []byte(`{"type":"array","items":{"type":"record","name":"R","fields":[{"name":"a","type":"null"}]}}`), ID: -1}))
 	self := must(t)(Avro(AvroOptions{Schema: []byte(`{"type":"record","name":"R","fields":[{"name":"n","type":["null","R"]}]}`), ID: -1}))
 	proto := readingProto(t)
 	// A message inside a message, as deep as a mebibyte allows.
@@ -63,6 +64,10 @@ func bombs(t testing.TB) map[string][]struct {
 		},
 		"many values": {
 			{"csv", must(t)(CSV(CSVOptions{})), repeat("a,\n,")}, {"yaml", YAML(), []byte("[" + strings.Repeat("[],", n/3) + "]")},
+			{"csv rows that are maps", must(t)(CSV(CSVOptions{Header: true})), repeat("a\n")},
+			{"msgpack small maps", Msgpack(), append(huge(0xdd, 349_000), bytes.Repeat([]byte{0x81, 0xa0, 0}, 349_000)...)},
+			{"cbor small maps", cbor, append(huge(0x9a, 349_000), bytes.Repeat([]byte{0xa1, 0x60, 0}, 349_000)...)},
+			{"avro records of nothing", records, append(long(499_000), 0)},
 			{"xml", XML(XMLOptions{}), []byte("<r>" + strings.Repeat("<a/>", n) + "</r>")}, {"ndjson", NDJSON(), bytes.Repeat([]byte("1\n"), n)},
 		},
 		"aliases and entities": {
@@ -73,7 +78,7 @@ func bombs(t testing.TB) map[string][]struct {
 }
 
 // mostMemory is what reading a bomb of some megabytes may take.
-const mostMemory = 256 << 20
+const mostMemory = 160 << 20
 
 // allocated is how many bytes f asks for.
 func allocated(f func()) uint64 {

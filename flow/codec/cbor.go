@@ -100,6 +100,9 @@ func fromCBOR(x any, left *budget) (any, error) {
 		}
 		return x, nil
 	case map[string]any:
+		if err := left.take(mapValues); err != nil {
+			return nil, err
+		}
 		for name := range x {
 			var err error
 			if x[name], err = fromCBOR(x[name], left); err != nil {

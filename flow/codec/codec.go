@@ -22,8 +22,10 @@ import (
 const (
 	// MaxDepth is how many lists and maps may be inside each other.
 	MaxDepth = 128
-	// MaxValues is how many values one payload may hold, members and elements included.
+	// MaxValues is how many values one payload may hold, members and elements included. A map that is read counts as mapValues more,
+	// which is about what one of few members takes.
 	MaxValues = 1_000_000
+	mapValues = 4
 	// MaxMarkup is the same for XML and YAML, which cost more to read.
 	MaxMarkup = 250_000
 )

@@ -90,7 +90,11 @@ func (c *csvCoder) Decode(payload []byte) (value.Value, error) {
 		case err != nil:
 			return value.Value{}, csvError(err)
 		}
-		if err := left.take(len(fields) + 1); err != nil {
+		n := len(fields) + 1
+		if columns != nil {
+			n += mapValues
+		}
+		if err := left.take(n); err != nil {
 			return value.Value{}, err
 		}
 		row, err := c.row(columns, fields)

@@ -143,6 +143,9 @@ func (r *msgpackReader) mapping(depth int) (any, error) {
 	if err == nil {
 		err = r.count(n, 2, depth)
 	}
+	if err == nil {
+		err = r.left.take(mapValues)
+	}
 	if err != nil {
 		return nil, err
 	}

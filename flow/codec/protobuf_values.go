@@ -68,6 +68,9 @@ func fromMessage(m protoreflect.Message, left *budget, depth int) (any, error) {
 	case name == listName, isWrapper(d):
 		return fromField(m.Get(fields.ByNumber(1)), fields.ByNumber(1), left, depth)
 	}
+	if err := left.take(mapValues); err != nil {
+		return nil, err
+	}
 	out := make(map[string]any, fields.Len())
 	for i := range fields.Len() {
 		f := fields.Get(i)
@@ -103,6 +106,9 @@ func fromField(v protoreflect.Value, f protoreflect.FieldDescriptor, left *budge
 		}
 		return out, left.take(1)
 	case f.IsMap():
+		if err := left.take(mapValues); err != nil {
+			return nil, err
+		}
 		out := make(map[string]any, v.Map().Len())
 		var err error
 		v.Map().Range(func(k protoreflect.MapKey, v protoreflect.Value) bool {
