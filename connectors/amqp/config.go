@@ -31,7 +31,9 @@ type Broker struct {
 // Source is the configuration of a source.
 type Source struct {
 	Broker `yaml:",inline"`
-	// Queue is the queue to consume. Expressions see source.exchange and source.routing_key, which the message was published with.
+	// Queue is the queue to consume. Expressions see source.exchange and source.routing_key, which the message was published with, and
+	// of its properties those that it has: source.content_type, content_encoding, correlation_id, message_id, reply_to, type, app_id,
+	// user_id, priority, expiration (in milliseconds) and persistent.
 	Queue string `yaml:"queue" required:"true"`
 	// Prefetch is how many deliveries may be unacknowledged. Left out, it goes by the size of the messages, so that these fit into
 	// limits.in_flight_bytes, and is twice the largest batch at most; a consumer is then replaced by another one of the same

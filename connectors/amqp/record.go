@@ -27,7 +27,8 @@ func fillRecord(r *flow.Record, d *amqp.Delivery, queue string) {
 // address is where a message was published to.
 type address struct{ exchange, routingKey string }
 
-// extra are the entries of `source` in expressions: exchange and routing_key, where the message was published to.
+// extra are the entries of `source` in expressions: exchange and routing_key, where the message was published to, and the properties that
+// it has.
 func extra(r *flow.Record) map[string]any {
 	if r.Props == nil {
 		return nil
@@ -36,7 +37,26 @@ func extra(r *flow.Record) map[string]any {
 	if !ok {
 		return nil
 	}
-	return map[string]any{"exchange": a.exchange, "routing_key": a.routingKey}
+	p := r.Props
+	all := map[string]any{"exchange": a.exchange, "routing_key": a.routingKey, "persistent": p.Durable}
+	for name, text := range map[string]string{
+		"content_type": p.ContentType, "content_encoding": p.ContentEncoding, "message_id": p.MessageID, "type": p.Type, "app_id": p.AppID,
+		"user_id": p.UserID, "reply_to": p.ReplyTo,
+	} {
+		if text != "" {
+			all[name] = text
+		}
+	}
+	if !p.CorrelationID.IsNil() {
+		all["correlation_id"] = p.CorrelationID.Box()
+	}
+	if p.HasPriority {
+		all["priority"] = int(p.Priority)
+	}
+	if p.TTL > 0 {
+		all["expiration"] = int(p.TTL.Milliseconds())
+	}
+	return all
 }
 
 // attemptOf counts deliveries from 1. A quorum queue counts those before; a classic queue only says that there were some.

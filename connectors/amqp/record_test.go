@@ -152,3 +152,18 @@ func TestACorrelationIDOfBytesGoesOnBetweenBrokersAsItIs(t *testing.T) {
 		t.Errorf("got %+v, error %v", pub, err)
 	}
 }
+
+func TestExpressionsSeeTheProperties(t *testing.T) {
+	r := &flow.Record{}
+	fillRecord(r, &amqp.Delivery{Exchange: "x", RoutingKey: "k", DeliveryMode: amqp.Persistent}, "q")
+	if diff := cmp.Diff(map[string]any{"exchange": "x", "routing_key": "k", "persistent": true}, extra(r)); diff != "" {
+		t.Error(diff)
+	}
+	fillRecord(r, &amqp.Delivery{ContentType: "a", ContentEncoding: "b", CorrelationId: "c", MessageId: "d", ReplyTo: "e", Type: "f", AppId: "g",
+		UserId: "h", Priority: 3, Expiration: "5"}, "q")
+	want := map[string]any{"exchange": "", "routing_key": "", "persistent": false, "content_type": "a", "content_encoding": "b",
+		"correlation_id": "c", "message_id": "d", "reply_to": "e", "type": "f", "app_id": "g", "user_id": "h", "priority": 3, "expiration": 5}
+	if diff := cmp.Diff(want, extra(r)); diff != "" {
+		t.Error(diff)
+	}
+}
