@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"encoding/hex"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"slices"
 	"strconv"
@@ -75,6 +76,7 @@ func (c *cluster) clientOptions(host flow.Host) ([]kgo.Opt, error) {
 		kgo.DisableClientMetrics(),
 		// Where a broker is back, or a partition has another leader, is looked up once a second at most; by default it is once in five.
 		kgo.MetadataMinAge(time.Second),
+		kgo.RetryBackoffFn(backoff),
 	}
 	settings, err := c.tls.Config(c.dir)
 	if err != nil {
@@ -99,6 +101,13 @@ func (c *cluster) clientOptions(host flow.Host) ([]kgo.Opt, error) {
 		}
 	}
 	return append(opts, kgo.Dialer(dial)), nil
+}
+
+// backoff is the pause after so many failures in a row: a second at most, so that a broker that is back is found soon, a fifth of it more or
+// less at random, so that not all clients come at once.
+func backoff(fails int) time.Duration {
+	most := min(250*time.Millisecond<<min(max(fails, 1)-1, 2), time.Second)
+	return most*4/5 + rand.N(most*2/5)
 }
 
 func dialTLS(settings *tls.Config) func(ctx context.Context, network, address string) (net.Conn, error) {
