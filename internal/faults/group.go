@@ -59,6 +59,7 @@ func (g *Group) Execute() (Verdict, error) {
 		r.events[what]++
 		r.Say("change %d of %d: member %d: %s", i+1, g.Changes, who, what)
 	}
+	time.Sleep(g.Every) // who has just come can hear a signal
 	return g.finish()
 }
 
