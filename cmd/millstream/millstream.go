@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"sync"
 
 	"github.com/spf13/cobra"
 
@@ -15,11 +16,16 @@ import (
 type streams struct {
 	in       io.Reader
 	out, err io.Writer
+
+	once  sync.Once
+	types *config.Registry
 }
 
-// registry lists what this binary can do. A custom build is a main with another list.
+// registry lists what this binary can do. A custom build is a main with another list. It is made once: what is loaded later must meet what
+// runs, in the topics that the process keeps.
 func (s *streams) registry() *config.Registry {
-	return &config.Registry{Nodes: nodes.Types(), Connectors: connectors.Types(s.in, s.out)}
+	s.once.Do(func() { s.types = &config.Registry{Nodes: nodes.Types(), Connectors: connectors.Types(s.in, s.out)} })
+	return s.types
 }
 
 // run executes one command line and returns the exit code.
