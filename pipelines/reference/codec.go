@@ -69,5 +69,6 @@ number that is not finite, a field that a schema does not have) with the code en
 beyond 64 bits with a sign is an error. Bytes stay bytes and times stay times where a format has them.
 
 No payload may be deeper than 128 lists and maps (512 in JSON) or hold more than 1,000,000 values (a map counts as
-five; 250,000 in XML and YAML). A compressed payload may become 100 times its size (64 KiB in any case), and 4 times max_message at most; a list has one compression.
+five; 250,000 in XML and YAML). A compressed payload may become 100 times its size (64 KiB in any case), and 4 times max_message at most; a
+list has one compression.
 `
