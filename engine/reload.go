@@ -28,6 +28,8 @@ type Reloaded struct {
 	Drained int64
 	// Pause is how long a source that is in both revisions could not hand over records; 0 for a swap.
 	Pause time.Duration
+	// Waited is how much of the pause it took until what was in flight had ended: the time of the nodes and sinks, not of the reload.
+	Waited time.Duration
 	// RolledBack: the old revision had to close something that the new one then could not open; it has opened it again and runs.
 	RolledBack bool
 	// Trouble is what went wrong without changing the outcome, such as a close that failed.
@@ -90,10 +92,11 @@ type reload struct {
 	together bool
 	result   Reloaded
 
-	gated     time.Time // when the first source was held up; zero when none was
-	underWay  int64     // records in flight then
-	returned  int64     // records that had gone back to their sources until then
-	exchanged bool      // the new revision runs
+	gated     time.Time     // when the first source was held up; zero when none was
+	waited    time.Duration // until nothing of what had to end was in flight
+	underWay  int64         // records in flight then
+	returned  int64         // records that had gone back to their sources until then
+	exchanged bool          // the new revision runs
 }
 
 // do leads the reload through its steps.

@@ -19,6 +19,7 @@ func (r *reload) drain(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, r.opts.DrainTimeout)
 	defer cancel()
 	r.gated = time.Now()
+	defer func() { r.waited = time.Since(r.gated) }()
 	r.underWay, r.returned = r.p.count.inFlight.Load(), r.p.count.returned.Load()
 	for _, c := range r.sources {
 		if c.gated {
@@ -156,7 +157,7 @@ func (r *reload) account() {
 	r.result.Drained = max(0, r.underWay-(r.p.count.returned.Load()-r.returned))
 	for _, c := range r.sources {
 		if c.gated || c.stops && c.spec != nil {
-			r.result.Pause = time.Since(r.gated)
+			r.result.Pause, r.result.Waited = time.Since(r.gated), r.waited
 		}
 	}
 }

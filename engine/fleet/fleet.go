@@ -168,7 +168,7 @@ func (f *Fleet) change(ctx context.Context, t *task) {
 		f.startAgain(ctx, t)
 		return
 	}
-	s.KeptSources, s.KeptSinks, s.Drained, s.Pause = did.KeptSources, did.KeptSinks, did.Drained, did.Pause
+	s.KeptSources, s.KeptSinks, s.Drained, s.Pause, s.Waited = did.KeptSources, did.KeptSinks, did.Drained, did.Pause, did.Waited
 	if errors.Is(err, context.Canceled) {
 		err = f.patience.explain(err, nil)
 	}

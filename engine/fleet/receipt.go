@@ -37,7 +37,9 @@ type Step struct {
 	// Drained is how many records were in flight when reading stopped for the step, and have ended since.
 	Drained int64 `json:"drained"`
 	// Pause is how long the sources that go on could not hand over records: 0 for a swap.
-	Pause    time.Duration `json:"pause_ns"`
+	Pause time.Duration `json:"pause_ns"`
+	// Waited is how much of the pause it took until what was in flight had ended, which is the time of the nodes and sinks.
+	Waited   time.Duration `json:"waited_ns"`
 	Duration time.Duration `json:"duration_ns"`
 
 	err error

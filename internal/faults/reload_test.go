@@ -53,7 +53,7 @@ func TestAStormOfReloadsLosesAndRepeatsNothing(t *testing.T) {
 			w := where(t, route)
 			w.Run = fmt.Sprintf("storm%d-%d", s, os.Getpid())
 			storm := &Storm{
-				Binary: binary, Dir: t.TempDir(), Name: route, Where: w, Reloads: n, Invalid: max(11, n*3/10), Rate: 4000, Keys: 50,
+				Binary: binary, Dir: t.TempDir(), Name: route, Where: w, Reloads: n, Invalid: max(11, n*3/10), Rate: number(t, "MILLSTREAM_RATE", 4000), Keys: 50,
 				Rand: rand.New(rand.NewPCG(s, 7)), Patience: 30 * time.Second,
 			}
 			v, err := storm.Execute(t.Context())

@@ -29,7 +29,10 @@ type StormVerdict struct {
 	SwapPause time.Duration `json:"swap_pause_ns"`
 	Kept      *Spread       `json:"pause_source_kept_ms"`
 	Handed    *Spread       `json:"pause_source_exchanged_ms"`
-	Attempts  *Spread       `json:"reload_ms"`
+	// KeptNet and HandedNet are the same without what nodes and sinks took until nothing was in flight.
+	KeptNet   *Spread `json:"net_pause_source_kept_ms"`
+	HandedNet *Spread `json:"net_pause_source_exchanged_ms"`
+	Attempts  *Spread `json:"reload_ms"`
 	// FilesBefore and FilesAfter are the descriptors of the process after its start and after the last reload, ReadersBefore and
 	// ReadersAfter who reads the queue or topic then.
 	FilesBefore   int `json:"files_before"`
@@ -41,7 +44,7 @@ type StormVerdict struct {
 	// Still is what came of the pipeline that did not change.
 	Still Still `json:"still"`
 
-	kept, handed, attempts []float64
+	kept, handed, keptNet, handedNet, attempts []float64
 }
 
 // count looks at the receipt of a reload that must be applied, or refused when something is wrong.
@@ -82,9 +85,9 @@ func (v *StormVerdict) exchanged(attempts []revision.Attempt) error {
 			v.Swaps++
 			v.SwapPause = max(v.SwapPause, step.Pause)
 		case step.Action == pipelines.Replace && slices.Contains(step.KeptSources, "from"):
-			v.kept = append(v.kept, milliseconds(step.Pause))
+			v.kept, v.keptNet = append(v.kept, milliseconds(step.Pause)), append(v.keptNet, milliseconds(step.Pause-step.Waited))
 		case step.Action == pipelines.Replace:
-			v.handed = append(v.handed, milliseconds(step.Pause))
+			v.handed, v.handedNet = append(v.handed, milliseconds(step.Pause)), append(v.handedNet, milliseconds(step.Pause-step.Waited))
 		default:
 			return fmt.Errorf("what is done with the pipeline that changed is: %s", step.Action)
 		}
@@ -97,7 +100,8 @@ func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 
 
 // finish waits until everything has come, ends the process in order, and looks at all that came.
 func (s *Storm) finish(v *StormVerdict) error {
-	v.Kept, v.Handed, v.Attempts = NewSpread(v.kept), NewSpread(v.handed), NewSpread(v.attempts)
+	v.Kept, v.Handed, v.KeptNet, v.HandedNet = NewSpread(v.kept), NewSpread(v.handed), NewSpread(v.keptNet), NewSpread(v.handedNet)
+	v.Attempts = NewSpread(v.attempts)
 	p, c := s.process, &follower{Checker: CheckerOf(s.way.gen)}
 	missing, deadline := c.missing, time.Now().Add(s.Patience)
 	for c.catchUp(s.way.Route); !c.Complete(); c.catchUp(s.way.Route) {
