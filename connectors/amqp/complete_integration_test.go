@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"os"
 	"strings"
@@ -281,6 +282,34 @@ func TestRefusalsAreToldApart(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestASilentNodeDoesNotKeepFromTheNextOne(t *testing.T) {
+	url := brokerURL(t)
+	queue, ch := freshQueue(t, url, nil)
+	silent, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0") // its backlog takes connections, and nobody answers
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	s, p := mustSink(t, connectortest.NewHost(t), fmt.Sprintf("{urls: ['amqp://test:test@%s/', %q], routing_key: %s}", silent.Addr(), url, queue))
+	outs, err := prepareBodies(p, "x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	send(t, s, outs...)
+	if err := firstError(outs); err != nil {
+		t.Error(err)
+	}
+	get(t, ch, queue, 1)
+}
+
+func TestNodesThatAllRefuseThePasswordAreNoPassingFailure(t *testing.T) {
+	wrong := strings.Replace(brokerURL(t), "test:test", "test:wrong", 1)
+	_, err := openSource(t, connectortest.NewHost(t), fmt.Sprintf("{urls: [%q, %q], queue: q}", wrong, wrong))
+	wantError(t, err, flow.ConfigError, flow.CodeAuth)
+	_, err = openSource(t, connectortest.NewHost(t), fmt.Sprintf("{urls: [%q, 'amqp://127.0.0.1:1/'], queue: q}", wrong))
+	wantError(t, err, flow.Transient, flow.CodeUnavailable)
 }
 
 func TestNoPermissionToReadEndsTheSource(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
@@ -61,8 +62,8 @@ func (d *dialer) dial(ctx context.Context, name string) (*amqp.Connection, error
 		settings = &tls.Config{MinVersion: tls.VersionTLS12}
 	}
 	var failures []error
-	for _, u := range d.urls {
-		conn, err := d.dialOne(ctx, u.Reveal(), name, settings)
+	for i, u := range d.urls {
+		conn, err := d.dialInTime(ctx, len(d.urls)-i, u.Reveal(), name, settings)
 		if err == nil {
 			return conn, nil
 		}
@@ -71,12 +72,33 @@ func (d *dialer) dial(ctx context.Context, name string) (*amqp.Connection, error
 	return nil, worst(failures)
 }
 
-// worst is the one failure, or all of them as a passing one: another node may be back soon.
+// dialInTime leaves the nodes that have not been tried yet their share of the time: one that is silent is not to use up all of it.
+func (d *dialer) dialInTime(ctx context.Context, left int, url, name string, settings *tls.Config) (*amqp.Connection, error) {
+	if deadline, ok := ctx.Deadline(); ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, time.Until(deadline)/time.Duration(left))
+		defer cancel()
+	}
+	return d.dialOne(ctx, url, name, settings)
+}
+
+// worst is the one failure. Of several nodes it is what all of them say, else a passing one: another node may be back soon.
 func worst(failures []error) error {
 	if len(failures) == 1 {
 		return failures[0]
 	}
-	return flow.Errorf(flow.Transient, flow.CodeUnavailable, "no node takes the connection: %w", errors.Join(failures...))
+	whole := failures[0]
+	for _, err := range failures[1:] {
+		whole = fmt.Errorf("%w; %w", whole, err)
+	}
+	first := flow.AsError(failures[0], flow.Transient, flow.CodeUnavailable)
+	if !slices.ContainsFunc(failures, func(err error) bool {
+		e := flow.AsError(err, flow.Transient, flow.CodeUnavailable)
+		return e.Class != first.Class || e.Code != first.Code
+	}) {
+		return flow.Errorf(first.Class, first.Code, "no node takes the connection: %w", whole)
+	}
+	return flow.Errorf(flow.Transient, flow.CodeUnavailable, "no node takes the connection: %w", whole)
 }
 
 func (d *dialer) dialOne(ctx context.Context, url, name string, settings *tls.Config) (*amqp.Connection, error) {
@@ -102,8 +124,12 @@ func (d *dialer) dialOne(ctx context.Context, url, name string, settings *tls.Co
 			if err != nil {
 				return nil, err
 			}
+			late := time.Now().Add(openTimeout)
+			if deadline, ok := ctx.Deadline(); ok && deadline.Before(late) {
+				late = deadline
+			}
 			// The library takes the deadline away once the handshake is through.
-			return conn, conn.SetDeadline(time.Now().Add(openTimeout))
+			return conn, conn.SetDeadline(late)
 		},
 	})
 	if err != nil {
