@@ -97,10 +97,9 @@ func (w *waiting) Process(m *flow.Message, e *flow.Emitter) error {
 	if err != nil {
 		return err
 	}
-	if !w.limits.pass(key, m.Now()) {
-		if err := e.Wait(func() time.Duration { return w.limits.reserve(key, m.Now()) }); err != nil {
-			return err
-		}
+	// Also what need not wait waits for its turn: what passes here ahead of others would leave behind them, and together with what comes next.
+	if err := e.Wait(func() time.Duration { return w.limits.reserve(key, m.Now()) }); err != nil {
+		return err
 	}
 	e.Emit(0, m)
 	return nil
