@@ -79,7 +79,7 @@ func (r *run) addHold(h heldRecord) {
 		r.late = append(r.late, lateEnd{h.rec, flow.Open, true})
 		return
 	}
-	r.pending++
+	r.addLocked(h.rec)
 	r.holding++
 	r.holds = append(r.holds, h)
 }

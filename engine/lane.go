@@ -143,7 +143,7 @@ func (l *lane) enqueue(it *item) {
 		it.run.left[it.rec] = true
 		return
 	}
-	it.run.add()
+	it.run.add(it.rec)
 	q.fence = max(q.fence, l.handed)
 	if d := l.p.disturbs(it); d != 0 {
 		if q.disturbed == 0 || it.place().before(q.since) {

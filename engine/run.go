@@ -58,6 +58,7 @@ type run struct {
 	late     []lateEnd
 	pending  int           // queued items and held messages that have not ended
 	holding  int           // the held ones of them
+	open     map[int32]int // of an eager source: how many of them each record has, and those that stay at the source
 	empty    chan struct{} // closed when nothing is queued; nil while nobody waits for it
 	done     chan struct{} // closed when confirmed and pending is 0
 	passed   bool          // the second turnstile is behind it
@@ -106,7 +107,7 @@ func (r *run) clear() {
 	r.buf = r.buf[:0]
 	r.batch, r.g, r.source, r.in, r.lane, r.before, r.self = nil, nil, nil, nil, nil, turns{}, turns{}
 	r.mu.Lock()
-	r.holds, r.late, r.lost, r.refused = nil, nil, nil, nil
+	r.holds, r.late, r.lost, r.refused, r.open = nil, nil, nil, nil, nil
 	r.pending, r.holding, r.empty, r.passed, r.over, r.released = 0, 0, nil, false, false, false
 	r.mu.Unlock()
 }
@@ -228,11 +229,22 @@ func (r *run) room(n int) []byte {
 
 const bufferChunk = 128 << 10
 
-// add counts one more item that must end before the run is done.
-func (r *run) add() {
+// add counts one more item of a record that must end before the run is done.
+func (r *run) add(rec int32) {
 	r.mu.Lock()
-	r.pending++
+	r.addLocked(rec)
 	r.mu.Unlock()
+}
+
+func (r *run) addLocked(rec int32) {
+	r.pending++
+	if r.source.eager == nil {
+		return
+	}
+	if r.open == nil {
+		r.open = map[int32]int{}
+	}
+	r.open[rec]++
 }
 
 // end takes the result of an item: the worst end of its branches, or left when the record stays at its source.
@@ -240,6 +252,12 @@ func (r *run) end(rec int32, end flow.End, left bool) {
 	r.mu.Lock()
 	r.late = append(r.late, lateEnd{rec, end, left})
 	r.pending--
+	if !left && r.open != nil {
+		r.open[rec]--
+		if r.passed && r.pending > 0 {
+			r.tell(rec)
+		}
+	}
 	r.finishLocked()
 	r.mu.Unlock()
 }
@@ -248,8 +266,21 @@ func (r *run) end(rec int32, end flow.End, left bool) {
 func (r *run) pass() {
 	r.mu.Lock()
 	r.passed = true
+	if r.open != nil && r.pending > 0 {
+		for rec := range r.batch.Records {
+			r.tell(int32(rec)) // a batch holds MaxBatchRecords at most
+		}
+	}
 	r.finishLocked()
 	r.mu.Unlock()
+}
+
+// tell tells an eager source of a record that has ended on all its branches; the lock is held. The handler has passed the second turnstile,
+// so nobody writes into left.
+func (r *run) tell(rec int32) {
+	if r.open[rec] == 0 && !r.left[rec] {
+		r.source.tell(r.batch, rec, r.refused[rec])
+	}
 }
 
 func (r *run) finishLocked() {

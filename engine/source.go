@@ -20,6 +20,7 @@ type sourceRun struct {
 	p        *pipeline
 	name     string
 	source   flow.Source
+	eager    flow.Eager // the source, when it is one
 	host     *host
 	messages chan *message.Message
 	closing  sync.Once
@@ -51,6 +52,7 @@ func (p *pipeline) openSource(ctx context.Context, prog *pipelines.Program, inde
 		return nil, errors.Join(openError("source", spec.Name, err), s.host.release())
 	}
 	s.source = src
+	s.eager, _ = src.(flow.Eager)
 	s.reading, s.stopReading = context.WithCancel(p.reading)
 	s.draining, s.beginDrain = context.WithCancel(p.draining)
 	s.hard, s.hardStop = context.WithCancel(p.hard)
@@ -317,6 +319,13 @@ func (s *sourceRun) giveBack(b *flow.Batch) {
 		s.p.stopFailed(fmt.Errorf("settle at source %q: %w", s.name, err))
 	}
 	failpoint.Hit(failpoint.AfterAck)
+}
+
+// tell tells an eager source what became of a record.
+func (s *sourceRun) tell(b *flow.Batch, rec int32, refused *flow.Error) {
+	if err := guard(func() error { s.eager.Ended(b, int(rec), refused); return nil }); err != nil {
+		s.p.stopFailed(fmt.Errorf("tell source %q: %w", s.name, err))
+	}
 }
 
 // Subscribe is called by the router, once.

@@ -53,6 +53,15 @@ type Traits struct {
 	Answers bool
 }
 
+// Eager is a Source that wants to know what became of a record while others of its batch are still tried again: its senders wait, each for
+// itself.
+type Eager interface {
+	// Ended tells that the record at an index of a batch is done, or, with an error, given back for good as Record.Refused says. It
+	// comes at most once for a record, before the Settle of its batch, which says the same again; for most records it does not come at
+	// all. It is called with the batch's lock held and must not wait.
+	Ended(b *Batch, index int, refused *Error)
+}
+
 // Lagged is a Source that knows how much waits at its end of the pipeline. It is called at any time between Open and Close.
 type Lagged interface {
 	// Lag is how many records the source has been assigned that are not settled: those not read yet and those in flight. It is a gauge

@@ -99,3 +99,43 @@ limits: { in_flight_bytes: 8MiB }
 		t.Errorf("%d bodies of %d MiB took %d MiB", clients, size>>20, grown>>20)
 	}
 }
+
+func TestNobodyWaitsForANeighbourThatIsTriedAgain(t *testing.T) {
+	var open atomic.Bool
+	g := newTarget(t, func(_ int, body string, w nethttp.ResponseWriter) {
+		if body == `{"is":"bad"}` && !open.Load() {
+			w.WriteHeader(503)
+		}
+	})
+	r := newRig(t)
+	r.vars["URL"] = g.URL
+	r.start(`
+name: p
+from: { http: { listen: "${LISTEN}", timeout: 60s } }
+steps: [ { filter: body.is != "" } ]
+to: { http: { url: "${URL}", concurrency: 32 } }
+`)
+	const neighbours = 100
+	l := r.load(0)
+	var bad, good sync.WaitGroup
+	for k := range neighbours {
+		if k%10 == 0 {
+			bad.Go(func() { l.send(request{body: `{"is":"bad"}`}) })
+		}
+		good.Go(func() { l.send(request{body: `{"is":"good"}`}) })
+		good.Go(func() { r.want(request{body: "refused"}, 422, "decode") })
+	}
+	good.Wait() // while the bad ones are tried again
+	if n := l.sent.Load(); n != neighbours {
+		t.Errorf("%d were answered with 200, want the %d good ones", n, neighbours)
+	}
+	open.Store(true)
+	bad.Wait()
+	l.halt()
+	if n := l.refused.Load(); n > 0 {
+		t.Errorf("%d were asked to come again", n)
+	}
+	if n := len(g.got()); n != neighbours+neighbours/10 {
+		t.Errorf("%d arrived, want %d", n, neighbours+neighbours/10)
+	}
+}

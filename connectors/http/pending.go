@@ -26,7 +26,7 @@ type state uint8
 const (
 	waiting state = iota // in the queue
 	taken                // in a batch
-	givenUp              // its client has been answered, or is gone; what the batch brings is nobody's
+	givenUp              // its client has been answered, or is gone; what the batch brings when it comes back is nobody's
 )
 
 // answer is what a client is told.

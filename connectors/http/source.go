@@ -226,8 +226,23 @@ func (c *source) refuse(b *flow.Batch) {
 func (c *source) Settle(b *flow.Batch) {
 	for i, q := range c.back(b) {
 		if q != nil {
-			q.answer <- answerFor(&b.Records[i])
+			r := &b.Records[i]
+			q.answer <- answerFor(r.Settled(), r.Refused())
 		}
+	}
+}
+
+// Ended implements flow.Eager: who waits need not wait for its neighbours. The request keeps its place and memory until the batch comes
+// back.
+func (c *source) Ended(b *flow.Batch, index int, refused *flow.Error) {
+	requests, _ := b.Memory.([]*request)
+	q := requests[index]
+	c.mu.Lock()
+	waits := q.state == taken
+	q.state = givenUp
+	c.mu.Unlock()
+	if waits {
+		q.answer <- answerFor(refused == nil, refused)
 	}
 }
 
@@ -249,11 +264,11 @@ func (c *source) back(b *flow.Batch) []*request {
 }
 
 // answerFor says what has become of a record. What its sender cannot mend is not told in detail.
-func answerFor(r *flow.Record) answer {
-	if r.Settled() {
+func answerFor(settled bool, refused *flow.Error) answer {
+	if settled {
 		return answer{status: nethttp.StatusOK}
 	}
-	if e := r.Refused(); e != nil && e.Class != flow.Transient {
+	if e := refused; e != nil && e.Class != flow.Transient {
 		return answer{status: nethttp.StatusUnprocessableEntity, code: e.Code, message: e.Message}
 	}
 	return answer{status: nethttp.StatusServiceUnavailable, code: flow.CodeUnavailable, message: "not settled; come again"}
