@@ -117,19 +117,19 @@ func (g *Group) leave(i int) error {
 
 // finish lets all but one leave, and waits until that one has brought the rest.
 func (g *Group) finish() (Verdict, error) {
-	var last *Process
+	last := -1
 	for i, p := range g.members {
 		switch {
 		case p == nil:
-		case last == nil:
-			last, g.members[i] = p, nil
+		case last < 0:
+			last = i
 		default:
 			if err := g.leave(i); err != nil {
 				return Verdict{}, err
 			}
 		}
 	}
-	v, err := g.Rig.Finish(last)
+	v, err := g.Rig.Finish(g.members[last])
 	v.Kills = v.Events[memberKilled]
 	return v, err
 }

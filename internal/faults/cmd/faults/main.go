@@ -90,7 +90,10 @@ func run(ctx context.Context, args []string) error {
 			return err
 		}
 		defer os.RemoveAll(dir) //nolint:errcheck // what is left is the system's to clean
-		if o.setup.Binary, err = faults.Binary(dir); err != nil {
+		if o.setup.Binary == "" {
+			o.setup.Binary, err = faults.Binary(dir)
+		}
+		if err != nil {
 			return err
 		}
 		outcomes, err := c.run(ctx, o)
@@ -104,6 +107,7 @@ func parse(name string, args []string) (*options, error) {
 	o := &options{}
 	f := flag.NewFlagSet(name, flag.ContinueOnError)
 	f.StringVar(&o.setup.Route, "route", "kafka-rabbitmq", strings.Join(faults.Routes(), ", "))
+	f.StringVar(&o.setup.Binary, "binary", "", "millstream, built with -tags failpoints; empty: it is built")
 	f.IntVar(&o.n, "n", 5, "how often")
 	f.Uint64Var(&o.setup.Seed, "seed", uint64(time.Now().UnixNano()%1e9), "decides about times and places")
 	f.IntVar(&o.setup.Rate, "rate", 2000, "messages a second")
