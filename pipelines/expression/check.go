@@ -45,7 +45,7 @@ func parse(text string, s *Scope, w Want) (*parser.Tree, []Problem) {
 	if _, err := checker.Check(tree, config); err != nil {
 		return nil, []Problem{typeProblem(text, tree.Node, err)}
 	}
-	if problems := likelyProblems(text, tree.Node); len(problems) > 0 {
+	if problems := append(likelyProblems(text, tree.Node), narrowProblems(text, tree.Node)...); len(problems) > 0 {
 		return nil, problems
 	}
 	if p, bad := wantProblem(tree.Node, w); bad {
@@ -207,6 +207,9 @@ func typeProblem(text string, tree ast.Node, err error) Problem {
 		p.Message, p.Hint = "nothing is in nil", `a list that may be missing gets a default: body.a in (body.list ?? [])`
 	case operator != "":
 		p.Message, p.Hint = operator+" does not take nil", "nil goes with ==, != and ?? alone; a value that may be missing gets a default: (body.a ?? 0)"
+	case strings.Contains(p.Message, "argument") && callAt(tree, fe) != nil && !strings.Contains(p.Message, "use nil as argument"):
+		call := callAt(tree, fe)
+		return functionOf(call).arguments(text, call)
 	case strings.Contains(p.Message, "use nil as argument"):
 		p.Code, p.Hint = "wrong-arguments", "a value that may be missing gets a default: (body.a ?? \"\")"
 	case strings.HasPrefix(p.Message, "unknown field"):

@@ -320,15 +320,26 @@ func (v *scanner) dashed(n *ast.BinaryNode) bool {
 		return false
 	}
 	right := n.Right.(*ast.IdentifierNode)
-	if base != "meta" && (slices.Contains(v.lets, right.Value) || slices.Contains(v.names, right.Value)) {
+	isName := slices.Contains(v.names, right.Value)
+	if base != "meta" && (slices.Contains(v.lets, right.Value) || isName && !neverSubtracted(right.Value)) {
 		return false
 	}
 	full := strings.Join(words, "-")
 	left := leftmost(n)
 	path := left.Node.String()
+	hint := fmt.Sprintf("write %s[%q]", path, full)
+	if right.Value == "time" {
+		hint += "; a subtraction has spaces around -"
+	}
 	v.problems = append(v.problems, Problem{From: first, To: right.Location().To, Code: "dash-in-name",
-		Message: fmt.Sprintf("%s.%s is a subtraction", path, full), Hint: fmt.Sprintf("write %s[%q]", path, full)})
+		Message: fmt.Sprintf("%s.%s is a subtraction", path, full), Hint: hint})
 	return true
+}
+
+// neverSubtracted tells that a name of the message is no number, so that a dash before it is part of a name: body.device-id.
+func neverSubtracted(name string) bool {
+	_, ok := messageNames[name]
+	return ok && name != "attempt"
 }
 
 func leftmost(n ast.Node) *ast.MemberNode {
