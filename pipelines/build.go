@@ -122,19 +122,48 @@ func (l *loader) builder(v *yamldoc.Value, name string, f document.Format, body 
 }
 
 // take adds what a builder found, each finding with a place, and tells whether what was built can be used. Of a configuration that was
-// not decoded whole, findings about what it lacks are left out: that was said where it got lost.
+// not decoded whole, findings about what it lacks, or about what holds a finding already, are left out: that was said where it got lost.
 func (l *loader) take(b *config.Builder, whole bool) bool {
 	at := place(b.Value)
 	l.read = append(l.read, b.Read...)
+	wrong := func(diag.Finding) bool { return false }
+	if !whole {
+		wrong = l.wrongWithin(b.Value)
+	}
 	for _, f := range b.Findings.All() {
 		if f.Path == "" {
 			f = at.Whole(f.Code, f.Message, f.Hint)
 		}
-		if whole || f.Code != diag.MissingKey && (f.Line != at.Line || f.Col != at.Col) {
+		if whole || f.Code != diag.MissingKey && (f.Line != at.Line || f.Col != at.Col) && !wrong(f) {
 			l.findings.Add(f)
 		}
 	}
 	return whole && !b.Findings.HasErrors()
+}
+
+// wrongWithin tells of a finding whether the value of v that it is about has an error already, or holds one.
+func (l *loader) wrongWithin(v *yamldoc.Value) func(diag.Finding) bool {
+	type spot struct{ line, col int }
+	errors := map[spot]bool{}
+	for _, f := range l.findings.Errors() {
+		errors[spot{f.Line, f.Col}] = true
+	}
+	bad := map[spot]bool{}
+	var walk func(v *yamldoc.Value) bool
+	walk = func(v *yamldoc.Value) bool {
+		at := spot{v.Scalar().Line, v.Scalar().Col}
+		found := errors[at]
+		for _, item := range v.Items() {
+			found = walk(item) || found
+		}
+		for _, e := range v.Entries() {
+			found = walk(e.Value) || errors[spot{e.Key.Line, e.Key.Col}] || found
+		}
+		bad[at] = bad[at] || found
+		return found
+	}
+	walk(v)
+	return func(f diag.Finding) bool { return bad[spot{f.Line, f.Col}] }
 }
 
 func (l *loader) buildSource(p *part) {

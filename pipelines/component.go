@@ -249,8 +249,10 @@ func (l *loader) decodeSettings(connector string, options *yamldoc.Value, into a
 			l.context.WrongType(use, "the name of a connection")
 			return options, false
 		}
-		merged, ok := l.useConnection(connector, use.Scalar(), options.Without(func(k string) bool { return k == "use" }))
+		own := options.Without(func(k string) bool { return k == "use" })
+		merged, ok := l.useConnection(connector, use.Scalar(), own)
 		if !ok {
+			l.decodePart(merged, into)
 			return options, false
 		}
 		options = merged
@@ -259,21 +261,35 @@ func (l *loader) decodeSettings(connector string, options *yamldoc.Value, into a
 	return options, yamldoc.Decode(options, into, l.context) && !l.damaged && !later
 }
 
-func (l *loader) useConnection(connector string, name yamldoc.Scalar, own *yamldoc.Value) (*yamldoc.Value, bool) {
+// decodePart decodes options of which some are not known, so that none is missed.
+func (l *loader) decodePart(options *yamldoc.Value, into any) {
+	all := l.findings
+	l.context.Findings = &diag.List{}
+	yamldoc.Decode(options, into, l.context)
+	for _, f := range l.context.Findings.All() {
+		if f.Code != diag.MissingKey {
+			all.Add(f)
+		}
+	}
+	l.context.Findings = all
+}
+
+// useConnection gives the options of a part with those of its connection. When there is a finding, ok is false, and merged is what is known.
+func (l *loader) useConnection(connector string, name yamldoc.Scalar, own *yamldoc.Value) (merged *yamldoc.Value, ok bool) {
 	c, ok := l.connections[name.Text]
 	if !ok {
 		l.unknownConnection(name)
-		return nil, false
+		return own, false
 	}
 	c.used = true
 	switch c.connector {
 	case connector:
 	case "":
-		return nil, false
+		return own, false
 	default:
 		l.findings.Add(name.Whole(diag.BadValue, fmt.Sprintf("connection %q is for %s, not for %s", name.Text, c.connector, connector),
 			"define one for "+connector+" under connections:"))
-		return nil, false
+		return own, false
 	}
 	base := c.options.OrMapping()
 	before := l.findings.ErrorCount()
@@ -283,14 +299,14 @@ func (l *loader) useConnection(connector string, name yamldoc.Scalar, own *yamld
 				"leave it out in one of the two places"))
 		}
 	}
-	if l.findings.ErrorCount() > before {
-		return nil, false
-	}
-	return own.Over(base), true
+	return own.Over(base), l.findings.ErrorCount() == before
 }
 
 func (l *loader) unknownConnection(name yamldoc.Scalar) {
 	hint := "define it under connections:"
+	if len(l.connections) > 0 {
+		hint = "connections: " + strings.Join(keysOf(l.connections), ", ")
+	}
 	if near := l.suggest(name.Text, keysOf(l.connections)); near != "" {
 		hint = fmt.Sprintf("did you mean %q?", near)
 		l.connections[near].used = true
