@@ -112,12 +112,18 @@ func (r *Rate) UnmarshalText(b []byte) error {
 	count, unit, ok := strings.Cut(string(b), "/")
 	n, err := strconv.ParseFloat(strings.TrimSpace(count), 64)
 	per := map[string]time.Duration{"s": time.Second, "m": time.Minute, "h": time.Hour}[strings.TrimSpace(unit)]
-	if !ok || err != nil || per == 0 || n <= 0 || math.IsInf(n, 0) || math.IsNaN(n) {
+	if !ok || err != nil || per == 0 || !(n > 0) || math.IsInf(n, 0) {
 		return fmt.Errorf("must be a rate such as 100/s, 30/m or 5/h")
+	}
+	if gap := float64(per) / n; gap < 1 || gap > float64(longestGap) {
+		return fmt.Errorf("must be between one a year and 1,000,000,000/s")
 	}
 	*r = Rate{N: n, Per: per}
 	return nil
 }
+
+// longestGap is the most time that may be between two things at a rate.
+const longestGap = 365 * 24 * time.Hour
 
 // Interval is the time between two things at this rate.
 func (r Rate) Interval() time.Duration {
