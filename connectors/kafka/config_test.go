@@ -10,6 +10,7 @@ import (
 
 	"github.com/millstream/millstream/connectors/connectortest"
 	"github.com/millstream/millstream/flow"
+	"github.com/millstream/millstream/flow/document"
 	"github.com/millstream/millstream/flow/value"
 	"github.com/millstream/millstream/pipelines/config"
 )
@@ -167,4 +168,18 @@ func TestOnlyHeadersOfAnotherTechnologyHaveLimits(t *testing.T) {
 	}
 	_, err := prepare(&preparer{constant: "x"}, "amqp", large)
 	wantError(t, err, flow.Permanent, flow.CodeTooLarge)
+}
+
+func TestAMessageOfAnExchangeSaysWhereItWasPublishedTo(t *testing.T) {
+	published := func(*flow.Record) map[string]any { return map[string]any{"exchange": "a/b", "routing_key": "k.1%"} }
+	paths := document.NewPaths()
+	paths.Freeze()
+	m, o := &flow.Message{}, &flow.Outgoing{}
+	m.Open(&flow.Env{Connector: "amqp", Paths: paths, Now: time.Now, Extra: published}, &flow.Batch{Records: []flow.Record{{}}}, 0)
+	o.Fill(m, nil)
+	err := (&preparer{constant: "x"}).Prepare(m, o)
+	extra, ok := o.Native.(*prepared)
+	if err != nil || !ok || len(extra.headers) != 1 || extra.headers[0].Key != "millstream-src-address" || string(extra.headers[0].Value) != "a%2Fb/k.1%25" {
+		t.Errorf("got %+v, error %v", extra, err)
+	}
 }

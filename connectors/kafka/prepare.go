@@ -134,6 +134,9 @@ func (p *preparer) Prepare(m *flow.Message, o *flow.Outgoing) error {
 		}
 	}
 	extra.headers = headersOf(m, o, left)
+	if p.constant != "" {
+		extra.headers = appendAddress(extra.headers, m)
+	}
 	if id := transport.DerivedID(m, p.name); id != "" {
 		extra.headers = append(extra.headers, kgo.RecordHeader{Key: transport.IDHeader, Value: []byte(id)})
 	}
@@ -220,6 +223,15 @@ func headersOf(m *flow.Message, o *flow.Outgoing, left time.Duration) []kgo.Reco
 		return nil
 	}
 	return hs
+}
+
+// appendAddress adds where a message was published to that goes to the same topic as all others.
+func appendAddress(hs []kgo.RecordHeader, m *flow.Message) []kgo.RecordHeader {
+	address := transport.SourceAddress(m)
+	if address == "" || hasHeader(hs, transport.AddressHeader) {
+		return hs
+	}
+	return append(hs, kgo.RecordHeader{Key: transport.AddressHeader, Value: []byte(address)})
 }
 
 // staleHint tells whether a type hint that came with the message is about a header that a node has written since: that one gets a
