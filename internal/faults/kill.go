@@ -105,8 +105,8 @@ func (k *Kill) round() (killed bool, err error) {
 		err = k.anyTime(p, before)
 		p.Kill()
 	case k.Place == failpoint.InDrain && !r.Route.Finite:
-		err = r.Await(p, p.began, before)
-		p.WaitExit(time.Duration(r.Rand.IntN(300)) * time.Millisecond)
+		err = r.started(p)
+		p.WaitExit(time.Duration(r.Rand.IntN(600)) * time.Millisecond)
 		p.Terminate()
 	}
 	if err != nil {

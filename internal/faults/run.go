@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"time"
 )
@@ -98,7 +99,7 @@ func (r *Rig) collect() error { return errors.Join(r.Route.Out.Collect(), r.Rout
 func (r *Rig) quiet() int {
 	before, _ := r.Route.Out.Seen()
 	for range 30 {
-		time.Sleep(150 * time.Millisecond)
+		time.Sleep(250 * time.Millisecond)
 		now, _ := r.Route.Out.Seen()
 		if now == before {
 			break
@@ -106,6 +107,16 @@ func (r *Rig) quiet() int {
 		before = now
 	}
 	return before
+}
+
+// started waits until p says that each of its pipelines runs: before that, it has nothing to drain.
+func (r *Rig) started(p *Process) error {
+	for end := time.Now().Add(r.Patience); time.Now().Before(end); p.WaitExit(2 * time.Millisecond) {
+		if strings.Count(p.Log(), `msg="pipeline started"`) == len(r.files) {
+			return nil
+		}
+	}
+	return fmt.Errorf("the pipelines have not started\n%s", p.Dump())
 }
 
 // Await waits until more has come than before, while p runs, and notes how long that was after since.
