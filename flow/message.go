@@ -66,6 +66,9 @@ func (m *Message) Open(env *Env, b *Batch, i int) {
 	m.env, m.batch, m.record = env, b, r
 	m.key, m.failure, m.extras, m.shared, m.emitted = r.Key, nil, nil, false, false
 	m.format, m.coder, m.content = env.Format, env.Coder, nil
+	if b.Coder != nil {
+		m.format, m.coder = document.Coded, b.Coder
+	}
 	m.reopen(r.Body)
 }
 

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/millstream/millstream/flow/document"
 	"github.com/millstream/millstream/flow/value"
 )
 
@@ -149,6 +150,9 @@ type Batch struct {
 	Arrived int64
 	// Memory is what the source must release when the batch is settled; the engine does not look at it.
 	Memory any
+	// Coder says how the bodies of this batch read, where that stands beside them and not in the pipeline file: the lines of a file under
+	// its header line. nil: as the source's decode says.
+	Coder document.Coder
 }
 
 // A batch's size limits. One record may be larger than MaxBatchBytes: then it travels alone.

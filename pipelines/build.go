@@ -176,9 +176,18 @@ func (l *loader) buildSource(p *part) {
 		l.findings.Add(at.Whole(diag.ConflictingKey, "a schema judges JSON, and body is bytes here", "write decode: json, or leave schema out"))
 	}
 	b := l.builder(p.settings, p.name, f, nil)
+	b.Under = p.under()
 	built := p.source.BuildSource(b)
 	if !l.take(b, p.whole) {
 		return
+	}
+	opened := fmt.Sprint(l.hash(p.settings), l.deliveryHash(), f) // the builder has told the source its format
+	if built.Lines && b.Under != nil {
+		opened += p.codecHash // and how a header line reads
+	}
+	if built.Lines {
+		l.fromLines(p)
+		_, coder = p.format()
 	}
 	p.reads, p.transaction = built.Reads, built.Transaction
 	order := l.prog.Order
@@ -189,11 +198,10 @@ func (l *loader) buildSource(p *part) {
 	case !built.Traits.Keyed:
 		order = BySource
 	}
-	opened := fmt.Sprint(l.hash(p.settings), l.deliveryHash(), f) // the builder has told the source its format
 	l.prog.Sources[p.index] = Source{
 		Name: p.name, Connector: p.connector, Traits: built.Traits, Format: f, Coder: coder, Order: order,
 		Extra: built.Extra, Open: built.Open, Connect: built.Connect, Check: l.admission(p), Opened: opened,
-		Hash: opened + p.codecHash + p.schema.hash(), Fields: l.fieldHashes(p.settings, map[string]string{"decode": p.codecHash, "schema": p.schema.hash()}),
+		Under: ifLines(built.Lines, b.Under), Hash: opened + p.codecHash + p.schema.hash(), Fields: l.fieldHashes(p.settings, map[string]string{"decode": p.codecHash, "schema": p.schema.hash()}),
 	}
 }
 
@@ -234,14 +242,20 @@ func (l *loader) buildSink(p *part, f document.Format) {
 		return
 	}
 	b := l.builder(p.settings, p.name, f, p.bodyIn)
+	var noLines error
+	b.Head, noLines = l.toLines(p)
 	built := p.sink.BuildSink(b)
 	if !l.take(b, p.whole) {
 		return
 	}
 	p.transaction = built.Transaction
-	opened := l.hash(p.settings) + l.deliveryHash()
+	opened, encode := l.hash(p.settings)+l.deliveryHash(), encoder
+	if built.Lines {
+		l.ontoLines(p, noLines)
+		opened, encode = opened+string(b.Head), lineEncoder
+	}
 	l.prog.Sinks[p.index] = Sink{
-		Name: p.name, Connector: p.connector, Traits: built.Traits, Optional: p.optional, Encode: encoder(p.chain), Content: contentOf(p.chain),
+		Name: p.name, Connector: p.connector, Traits: built.Traits, Optional: p.optional, Encode: encode(p.chain), Content: contentOf(p.chain),
 		Preparer: built.Preparer, Open: built.Open, Connect: built.Connect, Opened: opened, Hash: opened + p.codecHash,
 		Fields: l.fieldHashes(p.settings, map[string]string{"encode": p.codecHash}),
 	}

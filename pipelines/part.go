@@ -53,6 +53,7 @@ type part struct {
 	// codecs are those of a source's decode or a sink's encode, chain what they compile to; codecHash covers both.
 	codecs    *config.Codecs
 	chain     *codec.Chain
+	lined     *codec.Chain // chain for a sink whose payloads are lines; nil where that makes no difference
 	codecHash string
 	schema    *sourceSchema
 	// bodyIn and bodyOut are what is known of the body before and behind it.

@@ -81,6 +81,8 @@ type Source struct {
 	Traits    flow.Traits
 	Format    document.Format
 	Coder     document.Coder // where Format is document.Coded
+	// Under is set where payloads are lines below a header line, of which it makes their coder.
+	Under func(header []byte) document.Coder
 	// Order is the pipeline's, or this source's default.
 	Order Order
 	Out   []Edge

@@ -28,12 +28,15 @@ type appender struct {
 	intact bool
 	// lasting: the file's name is known to be on the disk. An earlier process may have made the file and not come to that.
 	lasting bool
-	last    time.Time // of the last write
-	buf     []byte
+	// headed is the header line that the file is known to begin with.
+	headed string
+	last   time.Time // of the last write
+	buf    []byte
 }
 
 // manner is how a sink wants its lines written.
 type manner struct {
+	head   string // the header line; empty: none
 	sync   string
 	rotate rotation
 	log    *slog.Logger
@@ -152,7 +155,7 @@ func (a *appender) ready(how manner, line int) (size int64, err error) {
 			}
 		}
 		if !a.regular {
-			return 0, nil
+			return 0, a.begin(how.head)
 		}
 		if err := errors.Join(a.keep(how.sync), a.mend(how.log)); err != nil {
 			return 0, writeError(err)
@@ -161,7 +164,7 @@ func (a *appender) ready(how manner, line int) (size int64, err error) {
 			return 0, writeError(err)
 		}
 		if !how.rotate.due(size, a.last, a.now(), line) {
-			return size, nil
+			return a.under(how.head, size)
 		}
 		if err := a.putAside(how.sync, how.log); err != nil {
 			return 0, err
@@ -197,6 +200,7 @@ func (a *appender) open() error {
 		_ = f.Close()
 		return openError(err, a.name)
 	}
+	a.headed = ""
 	a.file, a.regular, a.intact, a.last = f, info.Mode().IsRegular(), created || unread, info.ModTime()
 	a.lasting = a.lasting && !created
 	return nil

@@ -144,6 +144,9 @@ func (f *follower) markHead(t *tail, size int64) error {
 
 // read pushes the lines of a file from its offset on. rest tells to leave what stands behind the last line end.
 func (f *follower) read(ctx context.Context, in flow.Intake, t *tail, rest bool) (more bool, wrong, err error) {
+	if wrong := f.head(t); wrong != nil {
+		return false, wrong, nil
+	}
 	from, closing, wrong := t.reader(f.ratio)
 	if wrong != nil {
 		return false, wrong, nil
@@ -183,7 +186,7 @@ func (f *follower) read(ctx context.Context, in flow.Intake, t *tail, rest bool)
 // push hands the lines of a segment to the engine.
 func (f *follower) push(ctx context.Context, in flow.Intake, t *tail, segment *lines.Segment) error {
 	arrived := time.Now().UnixNano()
-	f.batcher.Lane, f.batcher.Topic, f.batcher.Generation = t.stream.lane, t.at.Path, t.at.Generation
+	f.batcher.Lane, f.batcher.Topic, f.batcher.Generation, f.batcher.Heading = t.stream.lane, t.at.Path, t.at.Generation, t.heading
 	for {
 		before := segment.Data
 		b := f.batcher.Cut(segment, arrived)

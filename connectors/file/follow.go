@@ -15,6 +15,7 @@ import (
 
 	"github.com/millstream/millstream/connectors/lines"
 	"github.com/millstream/millstream/flow"
+	"github.com/millstream/millstream/flow/document"
 )
 
 const (
@@ -35,6 +36,7 @@ type keeping struct {
 	fromEnd  bool
 	ratio    int
 	patience time.Duration
+	under    func(header []byte) document.Coder // nil: no line is a header
 }
 
 // follower reads files and keeps how far each has been settled: once through what is there, or on and on as it grows. One goroutine
@@ -305,7 +307,7 @@ func (f *follower) restart(t *tail) {
 	id := t.at.identity()
 	f.positions.forget(t.at)
 	t.at = f.positions.add(t.path, id)
-	t.offset, t.edge, t.barren, t.seen = 0, mark{}, 0, nil
+	t.offset, t.edge, t.barren, t.seen, t.heading = 0, mark{}, 0, nil, nil
 	t.stream.tails = slices.DeleteFunc(t.stream.tails, func(other *tail) bool { return other == t })
 	f.join(t, t.path)
 }

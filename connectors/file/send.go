@@ -17,6 +17,7 @@ import (
 type options struct {
 	constant string // the path when no message has a say in it
 	literal  int
+	head     string // the header line of each file; empty: none
 	whole    bool
 	sync     string
 	rotate   rotation
@@ -113,7 +114,7 @@ func (s *sink) send(ctx context.Context, path string, outs []*flow.Outgoing) {
 		fail(outs, err)
 		return
 	}
-	f.append(outs, manner{sync: s.sync, rotate: s.rotate, log: s.host.Logger()})
+	f.append(outs, manner{head: s.head, sync: s.sync, rotate: s.rotate, log: s.host.Logger()})
 	s.giveBack(f)
 }
 

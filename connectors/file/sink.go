@@ -30,7 +30,8 @@ type Sink struct {
 	// Allow are patterns (*, ?, [a-z], none of them past a /) of which a rendered path must match one.
 	Allow []yamldoc.Text `yaml:"allow"`
 	// Framing is lines: a message is a line, and a newline in the payload is an error; or whole: a message is a file of its own, written
-	// under another name first. A file that is there already, with other content, makes the message fail.
+	// under another name first. A file that is there already, with other content, makes the message fail. With lines, a header line of CSV
+	// stands once at the beginning of each file; a file that begins with another line is refused.
 	Framing string `yaml:"framing" oneof:"lines whole" default:"lines"`
 	// Sync says when what is written is made to last: batch once for all messages sent together, every after each message, none leaves
 	// it to the operating system, which may then lose confirmed messages when the machine (not the process) stops.
@@ -76,7 +77,7 @@ func (c *Sink) BuildSink(b *config.Builder) config.Sink {
 		p.allow = append(p.allow, c.Allow[i].Text)
 	}
 	c.check(b, path, isConstant)
-	o := options{whole: p.whole, sync: c.Sync, literal: p.literal, openFiles: c.OpenFiles, maxFiles: c.MaxFiles}
+	o := options{head: string(b.Head), whole: p.whole, sync: c.Sync, literal: p.literal, openFiles: c.OpenFiles, maxFiles: c.MaxFiles}
 	if c.Rotate != nil {
 		o.rotate = rotation{size: int64(c.Rotate.Size), every: c.Rotate.Every}
 	}
@@ -88,6 +89,7 @@ func (c *Sink) BuildSink(b *config.Builder) config.Sink {
 		traits.Address = address(constant)
 	}
 	return config.Sink{
+		Lines:    !p.whole,
 		Traits:   traits,
 		Preparer: p,
 		Open:     func(ctx context.Context, host flow.Host) (flow.Sink, error) { return open(ctx, o, host) },

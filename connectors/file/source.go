@@ -13,6 +13,7 @@ import (
 	"github.com/millstream/millstream/connectors/lines"
 	"github.com/millstream/millstream/connectors/transport"
 	"github.com/millstream/millstream/flow"
+	"github.com/millstream/millstream/flow/document"
 	"github.com/millstream/millstream/pipelines/config"
 	"github.com/millstream/millstream/pipelines/diag"
 	"github.com/millstream/millstream/pipelines/yamldoc"
@@ -26,7 +27,8 @@ type Source struct {
 	// Path is a file, or a pattern with *, ? and [a-z] for several; each * stays within a directory and
 	// does not begin with a name's first dot. It is an error when no file matches, but not with follow, which waits for one.
 	Path yamldoc.Text `yaml:"path" required:"true"`
-	// Framing is lines: each line is a message, empty ones are skipped; or whole: each file is one.
+	// Framing is lines: each line is a message, empty ones are skipped; or whole: each file is one. With lines and decode: csv, the first
+	// line of each file is its header, unless header says otherwise.
 	Framing string `yaml:"framing" oneof:"lines whole" default:"lines"`
 	// Follow goes on as files grow, and with files that come to match the pattern; the pipeline does not end. A file that is renamed
 	// (log rotation) is read to its end before the next one of its path, one that is cut is read from its beginning. How far each file
@@ -61,21 +63,22 @@ func (c *Source) BuildSource(b *config.Builder) config.Source {
 	connect := func(context.Context, flow.Host) error { return connectSource(pattern, c.Follow) }
 	reads := func(at string) bool { return covers(pattern, at) }
 	if c.Follow || c.Resume {
-		k := keeping{pattern: pattern, follow: c.Follow, fromEnd: c.Start == startEnd, ratio: c.MaxExpansion, patience: letGoAfter}
+		k := keeping{pattern: pattern, under: b.Under, follow: c.Follow, fromEnd: c.Start == startEnd, ratio: c.MaxExpansion, patience: letGoAfter}
 		return config.Source{
-			Traits: traits, Connect: connect, Reads: reads,
+			Traits: traits, Connect: connect, Reads: reads, Lines: true,
 			Open: func(_ context.Context, host flow.Host) (flow.Source, error) { return openFollower(k, host) },
 		}
 	}
+	under := b.Under
 	return config.Source{
-		Traits: traits, Connect: connect, Reads: reads,
+		Traits: traits, Connect: connect, Reads: reads, Lines: !whole,
 		Open: func(_ context.Context, host flow.Host) (flow.Source, error) {
 			paths, err := find(pattern)
 			if err != nil {
 				return nil, err
 			}
 			return &source{
-				paths: paths, whole: whole, ratio: c.MaxExpansion, limits: host.Limits(),
+				paths: paths, whole: whole, ratio: c.MaxExpansion, limits: host.Limits(), under: under,
 				batcher: lines.Batcher{Lane: flow.NewLane(pattern), Limits: host.Limits()},
 			}, nil
 		},
@@ -128,6 +131,7 @@ type source struct {
 	whole   bool
 	ratio   int
 	limits  flow.Limits
+	under   func(header []byte) document.Coder // nil: no line is a header
 	batcher lines.Batcher
 	pool    lines.Pool
 }
@@ -174,7 +178,7 @@ func (s *source) readLines(ctx context.Context, in flow.Intake, path string) err
 		return fmt.Errorf("read %s: %w", path, err)
 	}
 	defer end()
-	s.batcher.Topic = path
+	s.batcher.Topic, s.batcher.Heading = path, headingOf(s.under)
 	reader := lines.NewReader(from, &s.pool, func() int64 { return s.limits.MaxMessage })
 	defer reader.Close()
 	for ctx.Err() == nil {

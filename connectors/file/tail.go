@@ -8,6 +8,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/millstream/millstream/connectors/lines"
 	"github.com/millstream/millstream/flow"
 )
 
@@ -32,8 +33,10 @@ type tail struct {
 
 	offset int64 // up to where lines have been read
 	edge   mark
-	seen   os.FileInfo // as the file was when its end was last reached; nil: not yet
-	grown  time.Time   // when that was last another one
+	// heading is the file's header line; nil until its lines are read.
+	heading *lines.Heading
+	seen    os.FileInfo // as the file was when its end was last reached; nil: not yet
+	grown   time.Time   // when that was last another one
 	// barren: there is no line end from offset up to here.
 	barren int64
 	// complaint is what was last said about the file, so that it is said once.
@@ -113,12 +116,15 @@ func (t *tail) hasLine() (bool, error) {
 	}
 }
 
-// reader gives what stands in the file from the offset on. It ends where the file ended when it was looked at: what comes later may stand
+// reader gives what stands in the file from where it was read to on.
+func (t *tail) reader(ratio int) (io.Reader, func(), error) { return t.readerAt(t.offset, ratio) }
+
+// readerAt gives what stands in the file from an offset on. It ends where the file ended when it was looked at: what comes later may stand
 // in a file that was cut meanwhile, and only another look finds that out.
-func (t *tail) reader(ratio int) (io.Reader, func(), error) {
+func (t *tail) readerAt(offset int64, ratio int) (io.Reader, func(), error) {
 	if !t.compressed() {
-		_, err := t.file.Seek(t.offset, io.SeekStart)
-		return io.LimitReader(t.file, t.info.Size()-t.offset), func() {}, err
+		_, err := t.file.Seek(offset, io.SeekStart)
+		return io.LimitReader(t.file, t.info.Size()-offset), func() {}, err
 	}
 	if _, err := t.file.Seek(0, io.SeekStart); err != nil {
 		return nil, nil, err
@@ -127,7 +133,7 @@ func (t *tail) reader(ratio int) (io.Reader, func(), error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	if _, err := io.CopyN(io.Discard, r, t.offset); err != nil {
+	if _, err := io.CopyN(io.Discard, r, offset); err != nil {
 		closing()
 		if errors.Is(err, io.EOF) {
 			err = errShorter

@@ -16,18 +16,24 @@ type Batcher struct {
 	Generation int32
 	// Limits bound the batches and the lines.
 	Limits flow.Limits
+	// Heading is that of the stream whose segments come; nil is none.
+	Heading *Heading
 
 	batches sync.Pool
 }
 
 // Cut makes the next batch of the lines in s and takes them out of it; s.Offset is then where the line behind them begins. The batch
-// holds the segment's memory until Settle. When s has no line left that is not empty, it returns nil. arrived is when the bytes were read, in nanoseconds since 1970.
+// holds the segment's memory until Settle. A header line is no record. When s has no line left that is not empty, it returns nil. arrived is when the bytes were read, in nanoseconds since 1970.
 func (b *Batcher) Cut(s *Segment, arrived int64) *flow.Batch {
 	most, room := b.Limits.BatchRecords(), b.Limits.BatchBytes()
 	batch := b.take()
 	for len(s.Data) > 0 && len(batch.Records) < most && (room > 0 || len(batch.Records) == 0) {
 		line, taken := nextLine(s)
-		if len(line) > 0 {
+		switch {
+		case len(line) == 0:
+		case b.Heading != nil && !b.Heading.Known():
+			b.Heading.Meet(line, b.excess(line, s))
+		default:
 			b.add(batch, line, s)
 			room -= int64(len(line))
 		}
@@ -44,6 +50,9 @@ func (b *Batcher) Cut(s *Segment, arrived int64) *flow.Batch {
 	}
 	s.chunk.Hold()
 	batch.Lane, batch.Arrived, batch.Memory = b.Lane, arrived, s.chunk
+	if b.Heading != nil {
+		batch.Coder = b.Heading.coder
+	}
 	return batch
 }
 
@@ -82,15 +91,23 @@ func (b *Batcher) add(batch *flow.Batch, line []byte, s *Segment) {
 	// Of a record that is used again the rest is as it must be: what is not written does not go from one core's cache to another's.
 	r.Body, r.Offset = line, s.Offset
 	r.Finish(flow.Open)
-	if size := max(s.TooLong, int64(len(line))); size > b.Limits.MaxMessage {
+	if size := b.excess(line, s); size > 0 {
 		r.Body = line[:min(len(line), headBytes):min(len(line), headBytes)]
 		r.Failure = flow.Errorf(flow.Permanent, flow.CodeTooLarge, "the line has %d bytes, max_message is %d", size, b.Limits.MaxMessage)
 	}
 }
 
+// excess is the length of a line that is over the limit; 0 of any other.
+func (b *Batcher) excess(line []byte, s *Segment) int64 {
+	if size := max(s.TooLong, int64(len(line))); size > b.Limits.MaxMessage {
+		return size
+	}
+	return 0
+}
+
 func (b *Batcher) take() *flow.Batch {
 	if batch, ok := b.batches.Get().(*flow.Batch); ok {
-		batch.Records = batch.Records[:0]
+		batch.Records, batch.Coder = batch.Records[:0], nil
 		return batch
 	}
 	return &flow.Batch{Records: make([]flow.Record, 0, b.Limits.BatchRecords())}

@@ -15,16 +15,17 @@ import (
 )
 
 // Sink is the configuration of stdout. It has no options. A message is one line; a payload that holds a newline is an error, and so is
-// a message without a payload.
+// a message without a payload. A header line of CSV is written once, before the first message.
 type Sink struct {
 	output *output
 }
 
 // BuildSink implements config.SinkConfig.
-func (c *Sink) BuildSink(*config.Builder) config.Sink {
+func (c *Sink) BuildSink(b *config.Builder) config.Sink {
+	head := b.Head
 	return config.Sink{
-		Preparer: preparer{},
-		Open:     func(context.Context, flow.Host) (flow.Sink, error) { return sink{c.output}, nil },
+		Lines: true, Preparer: preparer{},
+		Open: func(context.Context, flow.Host) (flow.Sink, error) { return sink{c.output, string(head)}, nil },
 	}
 }
 
@@ -35,11 +36,14 @@ func (preparer) Prepare(_ *flow.Message, o *flow.Outgoing) error {
 	return lines.CheckPayload(o.Body, "stdout")
 }
 
-type sink struct{ output *output }
+type sink struct {
+	output *output
+	head   string // the header line; empty: none
+}
 
 // Send implements flow.Sink.
 func (s sink) Send(ctx context.Context, outs []*flow.Outgoing, done func()) {
-	s.output.send(ctx, outs)
+	s.output.send(ctx, s.head, outs)
 	done()
 }
 
@@ -60,6 +64,8 @@ type pen struct {
 	buf []byte
 	// torn is how much of buf a failed write has left of a line that it began; it must go out before anything else.
 	torn []byte
+	// heads are the header lines that went out.
+	heads map[string]bool
 }
 
 // maxKept is the largest buffer that is kept for the next batch.
@@ -91,9 +97,21 @@ type result struct {
 	err     error
 }
 
-// send writes outs as lines and sets their errors. When ctx ends before the write does, the errors say so and the write is left to end
+// under has a header line written before anything else, unless it was.
+func (p *pen) under(head string) {
+	if head == "" || p.heads[head] {
+		return
+	}
+	if p.heads == nil {
+		p.heads = map[string]bool{}
+	}
+	p.heads[head] = true
+	p.torn = append(append(p.torn, head...), '\n')
+}
+
+// send writes outs as lines below a header line and sets their errors. When ctx ends before the write does, the errors say so and the write is left to end
 // by itself, keeping its turn.
-func (o *output) send(ctx context.Context, outs []*flow.Outgoing) {
+func (o *output) send(ctx context.Context, head string, outs []*flow.Outgoing) {
 	var p *pen
 	select {
 	case p = <-o.turn:
@@ -106,6 +124,7 @@ func (o *output) send(ctx context.Context, outs []*flow.Outgoing) {
 		fail(outs, notWritten(ctx))
 		return
 	}
+	p.under(head)
 	p.fill(outs)
 	carried := len(p.torn)
 	if o.direct {

@@ -1,6 +1,7 @@
 package stdio
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -11,30 +12,39 @@ import (
 
 	"github.com/millstream/millstream/connectors/lines"
 	"github.com/millstream/millstream/flow"
+	"github.com/millstream/millstream/flow/document"
 	"github.com/millstream/millstream/pipelines/config"
 )
 
 // Source is the configuration of stdin. It has no options. Empty lines are skipped, lines may end in CRLF, and the last line may lack
-// its end. The offset of a record is where its line starts in the stream, in bytes.
+// its end. With decode: csv the first line is the header, unless header says otherwise. The offset of a record is where its line starts in the stream, in bytes.
 type Source struct {
 	input *input
 }
 
 // BuildSource implements config.SourceConfig.
-func (c *Source) BuildSource(*config.Builder) config.Source {
-	return config.Source{Traits: flow.Traits{Finite: true, Stream: true, Exclusive: "stdin"}, Open: c.open}
+func (c *Source) BuildSource(b *config.Builder) config.Source {
+	under := b.Under
+	return config.Source{
+		Traits: flow.Traits{Finite: true, Stream: true, Exclusive: "stdin"}, Lines: true,
+		Open: func(_ context.Context, host flow.Host) (flow.Source, error) { return c.open(host, under) },
+	}
 }
 
-func (c *Source) open(_ context.Context, host flow.Host) (flow.Source, error) {
+func (c *Source) open(host flow.Host, under func([]byte) document.Coder) (flow.Source, error) {
 	if err := c.input.claim(host.Pipeline()); err != nil {
 		return nil, err
 	}
 	limits := host.Limits()
 	c.input.limit.Store(limits.MaxMessage)
-	return &source{
+	s := &source{
 		input:   c.input,
 		batcher: lines.Batcher{Lane: flow.NewLane("stdin"), Topic: "stdin", Limits: limits},
-	}, nil
+	}
+	if under != nil {
+		s.batcher.Heading = c.input.heading(under)
+	}
+	return s, nil
 }
 
 // ahead is how many reads may wait until a batch is made of them.
@@ -56,6 +66,7 @@ type input struct {
 	// Only the source that runs touches these.
 	queue []read // read and not cut yet
 	err   error  // what the stream ended with
+	first []byte // the first line that is not empty, once it was cut
 }
 
 // read is what one read of the stream brought.
@@ -85,6 +96,18 @@ func (in *input) release() {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	in.owner = ""
+}
+
+// heading is the stream's, for a source that takes its first line for a header, also when another source has read that line.
+func (in *input) heading(under func([]byte) document.Coder) *lines.Heading {
+	h := &lines.Heading{Under: func(header []byte) document.Coder {
+		in.first = header
+		return under(header)
+	}}
+	if in.first != nil {
+		h.Meet(in.first, 0)
+	}
+	return h
 }
 
 // pump reads until the stream ends.
@@ -150,14 +173,17 @@ func (s *source) Run(ctx context.Context, to flow.Intake) error {
 	in.start.Do(func() { go in.pump() })
 	for in.fill(ctx) {
 		head := &in.queue[0]
-		before := head.segment
+		before, first := head.segment, in.first
 		batch := s.batcher.Cut(&head.segment, head.arrived)
 		if batch == nil {
 			in.drop()
 			continue
 		}
+		if in.first == nil {
+			in.first = bytes.Clone(batch.Records[0].Body)
+		}
 		if err := to.Push(ctx, batch); err != nil {
-			head.segment = before // for the next source that opens stdin
+			head.segment, in.first = before, first // for the next source that opens stdin
 			s.batcher.Settle(batch)
 			return stopped(ctx, err)
 		}

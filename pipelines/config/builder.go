@@ -27,6 +27,12 @@ type Builder struct {
 	Dir string
 	// MaxMessage is the pipeline's limit on a payload, in bytes.
 	MaxMessage int64
+	// Under is set where the first line of each file or stream is a header, if payloads are lines: it makes of that line the coder of the
+	// others, as Batch.Coder takes it. Only a source whose payloads are lines uses it.
+	Under func(header []byte) document.Coder
+	// Head is the line that stands above all others, if payloads are lines: a sink writes it at the beginning of each file or stream. nil
+	// is none.
+	Head []byte
 	// Read are sums of the files that were read while building: what is in them is part of what runs.
 	Read []string
 	// FileRead, where it is set, is told of each file that is read, or could not be.

@@ -97,6 +97,16 @@ type codecItem struct {
 // Value is what was written; nil when nothing was.
 func (k *Codecs) Value() *yamldoc.Value { return k.value }
 
+// At is where a codec is named; where there is none of that name, the first one.
+func (k *Codecs) At(name string) *yamldoc.Scalar {
+	for i := range k.items {
+		if k.items[i].kind.Name == name {
+			return &k.items[i].at
+		}
+	}
+	return &k.items[0].at
+}
+
 // UnmarshalYAMLDoc implements yamldoc.Unmarshaler.
 func (k *Codecs) UnmarshalYAMLDoc(v *yamldoc.Value, c *yamldoc.Context) {
 	k.value = v

@@ -56,6 +56,8 @@ type Source struct {
 	Open   func(ctx context.Context, host flow.Host) (flow.Source, error)
 	// Extra are the connector's own entries of `source` in expressions; may be nil.
 	Extra func(r *flow.Record) map[string]any
+	// Lines: each payload is one line of a file or stream.
+	Lines bool
 	// Reads tells of an address, as Traits has them, whether the source reads there: of a source that reads several places. May be nil.
 	Reads func(address string) bool
 	// Transaction is what sinks must have in common with the source for exactly_once; zero when the source cannot do that.
@@ -77,6 +79,8 @@ type Sink struct {
 	Traits   flow.Traits
 	Preparer flow.Preparer
 	Open     func(ctx context.Context, host flow.Host) (flow.Sink, error)
+	// Lines: each payload becomes one line of a file or stream.
+	Lines bool
 	// Connect tries what Open would need, as that of a Source; may be nil.
 	Connect func(ctx context.Context, host flow.Host) error
 	// Transaction is what the sink's writing can be one transaction with; zero when it can with nothing.
