@@ -3,6 +3,7 @@ package expression
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode"
 )
@@ -57,6 +58,14 @@ func (p *Problem) unexpected(text string) {
 	word, before := string(runes[p.From:p.To]), string(runes[:p.From])
 	called := wordBefore.FindStringSubmatch(before)
 	switch like := foreignTokens[strings.ToLower(word)]; {
+	case word == "." && strings.HasSuffix(before, "nil"):
+		p.Hint = "nil has no fields"
+	case word == ")" || word == "]" || word == "}":
+		p.Hint = "no bracket is open here: leave it out"
+	case someWords.MatchString(text) && !knownWord(strings.Fields(text)[0]):
+		text = strings.TrimSpace(text)
+		p.From, p.To = 0, len([]rune(text))
+		p.Code, p.Message, p.Hint = "bare-text", "these words are no expression, and a text needs quotes of its own", quoteIt(text, runes)
 	case like != "":
 		p.Code, p.Message, p.Hint = "foreign-syntax", word+" does not exist here", "write "+like
 	case dotNumber.MatchString(word):
@@ -66,6 +75,14 @@ func (p *Problem) unexpected(text string) {
 	case called != nil && functions.byName[called[1]] != nil:
 		p.Hint = fmt.Sprintf("a function takes what it is about in brackets: %s(…)", called[1])
 	}
+}
+
+// someWords is a text of several words without any sign.
+var someWords = regexp.MustCompile(`^\s*\pL+( [\pL\d]+)+[.!]?\s*$`)
+
+func knownWord(word string) bool {
+	return messageNames[word] != nil || functions.byName[word] != nil || foreignWords[word] != "" ||
+		slices.Contains([]string{"vars", "it", "let", "if", "not", "nil", "true", "false", "delete", "keep"}, word)
 }
 
 // endsEarly says what is missing where an expression ends too early.

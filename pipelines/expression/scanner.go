@@ -157,9 +157,24 @@ func (v *scanner) call(n *ast.CallNode) {
 	default:
 		v.add(n, "unknown-method", "only functions can be called", "")
 	}
-	for _, a := range n.Arguments {
-		v.visit(a, false)
+	for i, a := range n.Arguments {
+		if i > 0 || !v.bareTable(n) {
+			v.visit(a, false)
+		}
 	}
+}
+
+// bareTable finds the name of a table that stands without quotes.
+func (v *scanner) bareTable(n *ast.CallNode) bool {
+	callee, isName := n.Callee.(*ast.IdentifierNode)
+	table, isWord := n.Arguments[0].(*ast.IdentifierNode)
+	if !isName || callee.Value != "lookup" || !isWord || slices.Contains(v.lets, table.Value) || slices.Contains(v.names, table.Value) {
+		return false
+	}
+	if v.scope.Lookup != nil {
+		v.add(table, "bare-text", table.Value+" names nothing, and the name of a table is a text", fmt.Sprintf("write lookup(%q, …)", table.Value))
+	}
+	return true
 }
 
 func (v *scanner) called(n *ast.CallNode, callee *ast.IdentifierNode) {
