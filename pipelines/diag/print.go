@@ -91,8 +91,14 @@ func WriteGitHub(w io.Writer, l *List) error {
 	property := strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A", ":", "%3A", ",", "%2C")
 	var out strings.Builder
 	for _, f := range l.printed() {
+		text := fmt.Sprintf("%s [%s]", f.Message, f.Code)
+		for _, remark := range [][2]string{{"note", f.Note}, {"hint", f.Hint}} {
+			if remark[1] != "" {
+				text += "\n" + remark[0] + ": " + remark[1]
+			}
+		}
 		fmt.Fprintf(&out, "::%s file=%s,line=%d,col=%d::%s\n",
-			f.Severity, property.Replace(f.Path), f.Line, f.Col, data.Replace(fmt.Sprintf("%s [%s]", f.Message, f.Code)))
+			f.Severity, property.Replace(f.Path), f.Line, f.Col, data.Replace(text))
 	}
 	_, err := io.WriteString(w, out.String())
 	return err

@@ -127,8 +127,8 @@ pipelines/orders.yaml:8:13: error: unknown name "tpoic" [unknown-name]
   }
 ]
 `,
-		diag.FormatGitHub: "::warning file=a%2Cb%3A100%25.yaml,line=2,col=1::50%25%0Aand\x1b[1m more <b> [bad-value]\n" +
-			"::error file=pipelines/orders.yaml,line=8,col=13::unknown name \"tpoic\" [unknown-name]\n",
+		diag.FormatGitHub: "::warning file=a%2Cb%3A100%25.yaml,line=2,col=1::50%25%0Aand\x1b[1m more <b> [bad-value]%0Anote: a note%0Ahint: two%0Alines\n" +
+			"::error file=pipelines/orders.yaml,line=8,col=13::unknown name \"tpoic\" [unknown-name]%0Ahint: did you mean \"topic\"?\n",
 	}
 	for format, want := range tests {
 		t.Run(string(format), func(t *testing.T) {
