@@ -24,7 +24,7 @@ func (o *outcome) compare(prog *pipelines.Program, test *pipelines.Test) []strin
 		name := prog.Sinks[i].Name
 		want, got := test.Expect[name], o.sinks[name]
 		if len(want) != len(got) {
-			diffs = append(diffs, fmt.Sprintf("%s: expected %s, got %d%s", name, messages(len(want)), len(got), listed(got)))
+			diffs = append(diffs, fmt.Sprintf("%s: expected %s, got %d%s", name, messages(len(want)), len(got), unpaired(want, got)))
 			continue
 		}
 		for k := range want {
@@ -43,12 +43,46 @@ func messages(n int) string {
 	return strconv.Itoa(n) + " messages"
 }
 
-func listed(got []received) string {
+// unpaired lists, where the numbers differ, what came that is nothing of what is expected, and what is expected and did not come.
+func unpaired(want []pipelines.Expectation, got []received) string {
+	paired := make([]bool, len(got))
+	var missing strings.Builder
+	for k := range want {
+		at := -1
+		for i := range got {
+			if !paired[i] && len(compareMessage(&want[k], &got[i])) == 0 {
+				at = i
+				break
+			}
+		}
+		if at < 0 {
+			fmt.Fprintf(&missing, "\n  missing [%d] %s", k, expected(&want[k]))
+			continue
+		}
+		paired[at] = true
+	}
 	var b strings.Builder
 	for i := range got {
-		fmt.Fprintf(&b, "\n  got [%d] %s", i, show(got[i].body))
+		if !paired[i] {
+			fmt.Fprintf(&b, "\n  got [%d] %s", i, show(got[i].body))
+		}
 	}
-	return b.String()
+	return b.String() + missing.String()
+}
+
+// expected is what a test says of a message, for people.
+func expected(e *pipelines.Expectation) string {
+	switch {
+	case e.HasBody:
+		return text(e.Body)
+	case e.Payload != nil:
+		return show(e.Payload)
+	case e.Key != nil:
+		return "key " + *e.Key
+	case e.Topic != nil:
+		return "topic " + *e.Topic
+	}
+	return "any message"
 }
 
 func (o *outcome) compareError(test *pipelines.Test) []string {

@@ -67,8 +67,8 @@ func TestWhatComesIsComparedAsTheFileSays(t *testing.T) {
 		"meta that should not be there":      {`{ meta: { a: 1 }, body: 1 }`, `{ meta: { a: null } }`, []string{`to[0].meta.a: expected none, got "1"`}},
 		"the rendered topic":                 {`{ body: { n: 7 } }`, `{ topic: t-7 }`, nil},
 		"another topic":                      {`{ body: { n: 7 } }`, `{ topic: t }`, []string{`to[0].topic: expected "t", got "t-7"`}},
-		"too few messages":                   {`{ body: { n: 1 } }`, `{}, {}`, []string{"to: expected 2 messages, got 1\n  got [0] {\"n\":1}"}},
-		"too many messages":                  {`{ body: { n: 1 } }, { body: { n: 2 } }`, `{}`, []string{"to: expected 1 message, got 2\n  got [0] {\"n\":1}\n  got [1] {\"n\":2}"}},
+		"too few messages":                   {`{ body: { n: 1 } }`, `{}, {}`, []string{"to: expected 2 messages, got 1\n  missing [1] any message"}},
+		"too many messages":                  {`{ body: { n: 1 } }, { body: { n: 2 } }`, `{}`, []string{"to: expected 1 message, got 2\n  got [1] {\"n\":2}"}},
 		"the order of messages":              {`{ body: { n: 1 } }, { body: { n: 2 } }`, `{ body: { n: 2 } }, { body: { n: 1 } }`, []string{"to[0].body.n: expected 2, got 1", "to[1].body.n: expected 1, got 2"}},
 		"a literal dollar":                   {`{ body: { a: "$${X}" } }`, `{ body: { a: "$${X}" } }`, nil},
 	} {
