@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/millstream/millstream/pipelines/diag"
 )
 
 // snippets are what a new file says of a connector or verb. Where there is none, the required options are written with values that
@@ -56,7 +58,7 @@ func (g *Grammar) Scaffold(name, source string, verbs []string, sink string) (st
 	for _, verb := range readable(verbs) {
 		v, ok := g.verb(verb)
 		if !ok {
-			return "", fmt.Errorf("there is no verb %q", verb)
+			return "", unknown("verb", verb, namesOf(g.Verbs, func(v *Verb) string { return v.Name }))
 		}
 		found = append(found, v)
 		linear = linear && !v.NodeOnly
@@ -105,7 +107,23 @@ func (g *Grammar) component(name string, snippets map[string]string, side string
 		}
 		return name + ": " + placeholder(t), nil
 	}
-	return "", fmt.Errorf("there is no connector %q", name)
+	return "", unknown("connector", name, namesOf(g.Connectors, func(c *Connector) string { return c.Name }))
+}
+
+func namesOf[T any](list []T, name func(*T) string) []string {
+	names := make([]string, len(list))
+	for i := range list {
+		names[i] = name(&list[i])
+	}
+	return names
+}
+
+// unknown says that there is nothing of a name, and which name was probably meant.
+func unknown(kind, name string, names []string) error {
+	if near := diag.Suggest(name, names); near != "" {
+		return fmt.Errorf("there is no %s %q, did you mean %q", kind, name, near)
+	}
+	return fmt.Errorf("there is no %s %q", kind, name)
 }
 
 // placeholder is a value of a type.
