@@ -123,7 +123,7 @@ func renameNew(root *os.Root, from, to string) error {
 		return err
 	}
 	defer func() { _ = dir.Close() }()
-	fd := int(dir.Fd()) //nolint:gosec // a file descriptor is an int
+	fd := int(dir.Fd())
 	err = unix.Renameat2(fd, filepath.Base(from), fd, filepath.Base(to), unix.RENAME_NOREPLACE)
 	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.ENOTSUP) {
 		return root.Rename(from, to) // a file system that cannot tell; that the name was free has been looked at
