@@ -61,7 +61,7 @@ func where(t *testing.T, route string) (w Where) {
 
 func rig(t *testing.T, s Setup) *Rig {
 	t.Helper()
-	s.Dir, s.Rate, s.Keys, s.Poison, s.Patience, s.Say = t.TempDir(), 2000, 50, 500, 30*time.Second, t.Logf
+	s.Dir, s.Rate, s.Keys, s.Poison, s.Patience, s.Say = t.TempDir(), 2000, 50, 100, 30*time.Second, t.Logf
 	r, err := NewRig(t.Context(), s)
 	if err != nil {
 		t.Fatal(err)
@@ -105,6 +105,7 @@ func TestKilledPipelinesLoseNothing(t *testing.T) {
 		}
 		for _, place := range places {
 			t.Run(route+"/"+place, func(t *testing.T) {
+				t.Parallel()
 				r := rig(t, Setup{Binary: binary, Route: route, Seed: s, Where: where(t, route)})
 				v, err := (&Kill{Rig: r, Place: place, Kills: n}).Execute()
 				judge(t, &v, r.Bound(v.Kills), err)
