@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strconv"
 	"time"
 
 	"github.com/millstream/millstream/flow"
@@ -69,6 +70,7 @@ func New(o Options) *Client {
 		TLSHandshakeTimeout:    dialTimeout,
 		MaxConnsPerHost:        o.MaxConns,
 		MaxIdleConnsPerHost:    o.MaxConns,
+		MaxIdleConns:           o.MaxConns, // of all hosts, when messages choose them
 		IdleConnTimeout:        idleTimeout,
 		MaxResponseHeaderBytes: maxHeaderBytes,
 		ForceAttemptHTTP2:      true,
@@ -162,10 +164,18 @@ func ParseURL(text string) (*url.URL, error) {
 		return nil, flow.Errorf(flow.Permanent, flow.CodeInvalidName, "the URL's scheme is neither http nor https")
 	case u.Hostname() == "":
 		return nil, flow.Errorf(flow.Permanent, flow.CodeInvalidName, "the URL names no host")
+	case !validPort(u.Port()):
+		return nil, flow.Errorf(flow.Permanent, flow.CodeInvalidName, "the URL's port is %s; ports end at 65535", u.Port())
 	case u.User != nil:
 		return nil, flow.Errorf(flow.Permanent, flow.CodeInvalidName, "the URL carries a user name or password")
 	}
 	return u, nil
+}
+
+// validPort tells whether a port, or none, is one that can be dialled.
+func validPort(port string) bool {
+	n, err := strconv.ParseUint(port, 10, 16)
+	return port == "" || err == nil && n > 0
 }
 
 func request(ctx context.Context, r *Request) (*http.Request, error) {

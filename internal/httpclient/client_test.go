@@ -79,6 +79,31 @@ func TestConnectionsAreUsedAgain(t *testing.T) {
 	}
 }
 
+func TestConnectionsToManyHostsAreNotAllKept(t *testing.T) {
+	var open atomic.Int32
+	c := client(t, httpclient.Options{MaxConns: 2})
+	for range 10 {
+		s := serve(t, func(http.ResponseWriter, *http.Request) {})
+		s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+			switch state {
+			case http.StateNew:
+				open.Add(1)
+			case http.StateClosed:
+				open.Add(-1)
+			default:
+			}
+		}
+		if _, err := c.Do(t.Context(), &httpclient.Request{URL: s.URL}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for end := time.Now().Add(10 * time.Second); open.Load() > 2; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("%d connections are kept", open.Load())
+		}
+	}
+}
+
 func TestARedirectIsAnAnswerLikeAnyOther(t *testing.T) {
 	var followed atomic.Bool
 	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
@@ -168,6 +193,7 @@ func TestWhatCannotBeSentIsPermanent(t *testing.T) {
 		{"another scheme", httpclient.Request{URL: "file:///etc/passwd"}, flow.CodeInvalidName},
 		{"no host", httpclient.Request{URL: "http:///x"}, flow.CodeInvalidName},
 		{"a port alone", httpclient.Request{URL: "http://:80/x"}, flow.CodeInvalidName},
+		{"a port that there is not", httpclient.Request{URL: "http://127.0.0.1:99999/x"}, flow.CodeInvalidName},
 		{"a control character", httpclient.Request{URL: "http://127.0.0.1/a\nb"}, flow.CodeInvalidName},
 		{"a password", httpclient.Request{URL: "http://u:p@127.0.0.1/"}, flow.CodeInvalidName},
 		{"a method with a blank", httpclient.Request{URL: "http://127.0.0.1/", Method: "GET /x"}, flow.CodeInvalidName},
