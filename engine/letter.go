@@ -50,7 +50,7 @@ func (w *worker) letter(s *pipelines.Sink, m *flow.Message, o *flow.Outgoing, lt
 func asJSON(m *flow.Message, err error) ([]byte, error) {
 	v, unread := m.Body.Get(document.Root)
 	if unread != nil {
-		return m.Payload(), nil
+		return m.Payload(), nil //nolint:nilerr // it was not wanted for its own sake
 	}
 	text, unsaid := value.AppendJSON(nil, v)
 	if unsaid != nil {
