@@ -95,6 +95,9 @@ func (o *Outgoing) Props() *Properties {
 	return &p
 }
 
+// Came says how the payload read as it entered the sink: also how Body does, where the sink has no encoding of its own.
+func (o *Outgoing) Came() (document.Format, document.Coder) { return o.format, o.coder }
+
 // SetContent says what the payload is, where the sink's encoding made it. The engine calls it after Fill.
 func (o *Outgoing) SetContent(c *Content) { o.content = c }
 

@@ -255,7 +255,7 @@ func (l *loader) buildSink(p *part, f document.Format) {
 		opened, encode = opened+string(b.Head), lineEncoder
 	}
 	l.prog.Sinks[p.index] = Sink{
-		Name: p.name, Connector: p.connector, Traits: built.Traits, Optional: p.optional, Encode: encode(p.chain), Content: contentOf(p.chain),
+		Name: p.name, Connector: p.connector, Traits: built.Traits, Optional: p.optional, Encode: encode(p.chain), Decode: decoder(p.chain, l.prog.Limits.MaxMessage), Content: contentOf(p.chain),
 		Preparer: built.Preparer, Open: built.Open, Connect: built.Connect, Opened: opened, Hash: opened + p.codecHash,
 		Fields: l.fieldHashes(p.settings, map[string]string{"encode": p.codecHash}),
 	}

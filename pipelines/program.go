@@ -7,6 +7,7 @@ import (
 
 	"github.com/millstream/millstream/flow"
 	"github.com/millstream/millstream/flow/document"
+	"github.com/millstream/millstream/flow/value"
 	"github.com/millstream/millstream/pipelines/diag"
 	"github.com/millstream/millstream/pipelines/expression"
 	"github.com/millstream/millstream/pipelines/yamldoc"
@@ -130,6 +131,8 @@ type Sink struct {
 	Optional  bool
 	// Encode writes the body: appends the payload of m to dst. none reports a message without a payload. nil: as the document says.
 	Encode func(dst []byte, m *flow.Message) (payload []byte, none bool, err error)
+	// Decode reads what Encode has written; nil where Encode is.
+	Decode func(payload []byte) (value.Value, error)
 	// Content is what Encode makes; nil where there is none, or it cannot say.
 	Content  *flow.Content
 	Preparer flow.Preparer

@@ -223,7 +223,7 @@ func (l *loader) testMessage(v *yamldoc.Value, e *sendEntry) TestMessage {
 		}
 		m.Meta = append(m.Meta, flow.Header{Name: name, Value: val})
 	}
-	m.Payload, _ = l.payload(v, &e.payloadEntry)
+	m.Payload, _ = l.payload(v, &e.payloadEntry, m.Source)
 	return m
 }
 
@@ -267,8 +267,8 @@ func textOf(x any) string {
 	return flow.Header{Value: v}.Text()
 }
 
-// payload reads body, text, hex or base64. parsed is the literal of body; nil payload is none.
-func (l *loader) payload(v *yamldoc.Value, e *payloadEntry) (payload []byte, parsed any) {
+// payload reads body, text, hex or base64. parsed is the literal of body; nil payload is none. source is the one that reads it, if any does.
+func (l *loader) payload(v *yamldoc.Value, e *payloadEntry, source string) (payload []byte, parsed any) {
 	given := 0
 	for _, f := range []*yamldoc.Value{e.Body, e.Text, e.Hex, e.Base64} {
 		if f == nil {
@@ -296,7 +296,7 @@ func (l *loader) payload(v *yamldoc.Value, e *payloadEntry) (payload []byte, par
 		}
 		var val value.Value
 		if val, err = value.FromAny(x); err == nil {
-			payload, err = value.AppendJSON(nil, val)
+			payload, err = l.sent(e.Body, source, val)
 		}
 		parsed = x
 	case e.Text != nil:
@@ -432,7 +432,7 @@ func (l *loader) expectation(v *yamldoc.Value, e *expectEntry) Expectation {
 		}
 		x.Meta[name], _ = l.literal(m)
 	}
-	payload, parsed := l.payload(v, &e.payloadEntry)
+	payload, parsed := l.payload(v, &e.payloadEntry, "")
 	switch {
 	case e.Body != nil:
 		x.HasBody, x.Body = true, parsed

@@ -128,7 +128,7 @@ func CheckPayload(payload []byte, sink string) error {
 		return flow.Errorf(flow.Permanent, flow.CodeEncode, "the message has no payload, and %s writes one line per message", sink)
 	}
 	if at := bytes.IndexByte(payload, '\n'); at >= 0 {
-		return flow.Errorf(flow.Permanent, flow.CodeEncode, "the payload has a newline at byte %d, and %s writes one line per message", at, sink)
+		return flow.Errorf(flow.Permanent, flow.CodeEncode, "the payload has a newline at byte %d, and %s writes one line per message; encode: json writes JSON on one line", at, sink)
 	}
 	return nil
 }

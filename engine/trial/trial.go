@@ -3,6 +3,7 @@
 package trial
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -14,6 +15,8 @@ import (
 
 	"github.com/millstream/millstream/engine"
 	"github.com/millstream/millstream/flow"
+	"github.com/millstream/millstream/flow/document"
+	"github.com/millstream/millstream/flow/value"
 	"github.com/millstream/millstream/pipelines"
 )
 
@@ -64,6 +67,8 @@ type received struct {
 	key     []byte
 	dest    string
 	headers []flow.Header
+	// read decodes the body as what wrote it; nil where that is JSON, text or bytes as they are.
+	read func(payload []byte) (value.Value, error)
 }
 
 func play(ctx context.Context, prog *pipelines.Program, test *pipelines.Test) (*outcome, error) {
@@ -119,7 +124,7 @@ func replaced(prog *pipelines.Program, test *pipelines.Test, got *outcome) *pipe
 		s := &c.Sinks[i]
 		s.Optional = false // what an optional sink gets is compared like any other
 		s.Open = func(context.Context, flow.Host) (flow.Sink, error) {
-			return &sink{name: s.Name, got: got, preparer: s.Preparer, mask: c.Mask}, nil
+			return &sink{name: s.Name, got: got, preparer: s.Preparer, mask: c.Mask, decode: s.Decode}, nil
 		}
 	}
 	return &c
@@ -130,6 +135,7 @@ type sink struct {
 	name     string
 	got      *outcome
 	preparer flow.Preparer
+	decode   func(payload []byte) (value.Value, error)
 	mask     func(string) string // a destination may hold a secret: a test sees *** there
 }
 
@@ -137,10 +143,22 @@ func (s *sink) Send(_ context.Context, outs []*flow.Outgoing, done func()) {
 	s.got.mu.Lock()
 	for _, o := range outs {
 		o.Own()
-		s.got.sinks[s.name] = append(s.got.sinks[s.name], received{body: o.Body, key: o.Key, dest: s.mask(o.Dest), headers: s.headers(o)})
+		s.got.sinks[s.name] = append(s.got.sinks[s.name], received{body: o.Body, key: o.Key, dest: s.mask(o.Dest), headers: s.headers(o), read: s.reader(o)})
 	}
 	s.got.mu.Unlock()
 	done()
+}
+
+// reader is what reads the body that the sink was sent.
+func (s *sink) reader(o *flow.Outgoing) func(payload []byte) (value.Value, error) {
+	format, coder := o.Came()
+	switch {
+	case s.decode != nil:
+		return s.decode
+	case format == document.Coded:
+		return coder.Decode
+	}
+	return nil
 }
 
 // headers are those that the real sink would send. They are copied: what was prepared may point into the batch's memory.
@@ -161,16 +179,20 @@ func (s *sink) Close(context.Context) error { return nil }
 // script plays a test's messages one after another, each after the one before has been settled, whichever source it enters by.
 type script struct {
 	test  *pipelines.Test
+	under map[string]func(header []byte) document.Coder
 	steps map[string][]int
 	turns []chan struct{} // turns[i] is closed when message i may enter
 }
 
 func newScript(test *pipelines.Test, prog *pipelines.Program) *script {
-	s := &script{test: test, steps: map[string][]int{}, turns: make([]chan struct{}, len(test.Send)+1)}
+	s := &script{test: test, under: map[string]func(header []byte) document.Coder{}, steps: map[string][]int{}, turns: make([]chan struct{}, len(test.Send)+1)}
 	for i := range s.turns {
 		s.turns[i] = make(chan struct{})
 	}
 	close(s.turns[0])
+	for i := range prog.Sources {
+		s.under[prog.Sources[i].Name] = prog.Sources[i].Under
+	}
 	for i, m := range test.Send {
 		name := m.Source
 		if name == "" && len(prog.Sources) > 0 {
@@ -198,13 +220,23 @@ func (s *source) Run(ctx context.Context, in flow.Intake) error {
 		case <-ctx.Done():
 			return nil
 		}
-		if err := in.Push(ctx, &flow.Batch{
-			Lane: s.lane, Records: []flow.Record{s.script.record(i)}, Arrived: s.script.test.Clock.UnixNano(), Memory: i,
-		}); err != nil {
+		b := &flow.Batch{Lane: s.lane, Records: []flow.Record{s.script.record(i)}, Arrived: s.script.test.Clock.UnixNano(), Memory: i}
+		s.underHeader(b)
+		if err := in.Push(ctx, b); err != nil {
 			return nil //nolint:nilerr // the pipeline stops: what is left is not sent
 		}
 	}
 	return nil
+}
+
+// underHeader takes the header line off the payload of a source whose payloads are lines below one: a test's message has both.
+func (s *source) underHeader(b *flow.Batch) {
+	r := &b.Records[0]
+	if under := s.script.under[s.name]; under != nil && r.Body != nil {
+		header, line, _ := bytes.Cut(r.Body, []byte{'\n'})
+		r.Body = bytes.TrimSuffix(line, []byte{'\n'})
+		b.Coder = under(bytes.TrimSuffix(header, []byte{'\r'}))
+	}
 }
 
 func (s *script) record(i int) flow.Record {
