@@ -144,20 +144,23 @@ func (l *loader) take(b *config.Builder, whole bool) bool {
 // wrongWithin tells of a finding whether the value of v that it is about has an error already, or holds one.
 func (l *loader) wrongWithin(v *yamldoc.Value) func(diag.Finding) bool {
 	type spot struct{ line, col int }
-	errors := map[spot]bool{}
+	errors := map[int][]int{} // columns by line
 	for _, f := range l.findings.Errors() {
-		errors[spot{f.Line, f.Col}] = true
+		errors[f.Line] = append(errors[f.Line], f.Col)
+	}
+	inside := func(s yamldoc.Scalar) bool {
+		return slices.ContainsFunc(errors[s.Line], func(col int) bool { return col >= s.Col && col < s.Col+max(1, s.Width) })
 	}
 	bad := map[spot]bool{}
 	var walk func(v *yamldoc.Value) bool
 	walk = func(v *yamldoc.Value) bool {
-		at := spot{v.Scalar().Line, v.Scalar().Col}
-		found := errors[at]
+		s := v.Scalar()
+		at, found := spot{s.Line, s.Col}, inside(s)
 		for _, item := range v.Items() {
 			found = walk(item) || found
 		}
 		for _, e := range v.Entries() {
-			found = walk(e.Value) || errors[spot{e.Key.Line, e.Key.Col}] || found
+			found = walk(e.Value) || inside(e.Key) || found
 		}
 		bad[at] = bad[at] || found
 		return found
