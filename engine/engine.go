@@ -162,7 +162,7 @@ func (e *Engine) Pipelines() []*Pipeline {
 	return ps
 }
 
-// Stop drains all pipelines side by side and returns when each has ended. When ctx is done first, what is in flight stays at its
+// Stop drains all pipelines side by side, but those that feed others of the process before these, and returns when each has ended. When ctx is done first, what is in flight stays at its
 // source; the error is then ErrDeadline. Stop returns at the latest 5 s after ctx is done, whatever the components do.
 func (e *Engine) Stop(ctx context.Context) error {
 	var (
@@ -170,11 +170,13 @@ func (e *Engine) Stop(ctx context.Context) error {
 		mu   sync.Mutex
 		errs []error
 	)
-	for _, p := range e.Pipelines() {
+	all := e.Pipelines()
+	feeders := feedersOf(all)
+	for _, p := range all {
 		wg.Add(1)
 		go func() {
 			defer wg.Done()
-			err := p.Stop(ctx)
+			err := p.stopAfter(ctx, feeders[p])
 			mu.Lock()
 			errs = append(errs, err)
 			mu.Unlock()

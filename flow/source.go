@@ -41,6 +41,9 @@ type Traits struct {
 	Address string
 	// Discards: a sink that lets messages go on purpose; what it confirms counts as dropped.
 	Discards bool
+	// Local names what a sink of this process hands to a source of this process, which takes it only while it runs: a topic in memory. Equal
+	// names are the same thing. Pipelines end in the order in which they feed each other. Empty: nothing, or not known before a message comes.
+	Local string
 	// Exclusive names what only one holder can have at a time (stdin, a file, a listening port); empty: nothing.
 	Exclusive string
 	// Single: the source or sink of one pipeline cannot be open twice at a time, not even for the moment in which one revision takes over

@@ -51,5 +51,8 @@ func TestAMemoryTopicSurvivesReloadsOfBothSides(t *testing.T) {
 		reload()
 		s.arrives("r", version)
 	}
+	if code := s.stopped(); code != exitFine {
+		t.Errorf("exit code %d\n%s", code, s.stderr)
+	}
 	s.gapless("r")
 }

@@ -41,7 +41,7 @@ func (c *Source) BuildSource(b *config.Builder) config.Source {
 		b.Findings.Add(c.Topic.Whole(diag.BadValue, "topic is empty", "write a name"))
 	}
 	return config.Source{
-		Traits: flow.Traits{Keyed: true},
+		Traits: flow.Traits{Keyed: true, Local: local(topic)},
 		Open: func(_ context.Context, host flow.Host) (flow.Source, error) {
 			return &source{topic: c.hub.topic(topic), lane: flow.NewLane(topic), limits: host.Limits()}, nil
 		},
@@ -72,11 +72,27 @@ func (c *Sink) BuildSink(b *config.Builder) config.Sink {
 	if topic != nil && !c.Topic.Text.Undefined {
 		c.check(b, topic)
 	}
-	return config.Sink{
-		Traits:   flow.Traits{Headers: true},
-		Preparer: p,
-		Open:     func(context.Context, flow.Host) (flow.Sink, error) { return &sink{hub: c.hub}, nil },
+	traits := flow.Traits{Headers: true}
+	if topic != nil {
+		if name, constant := topic.Constant(); constant {
+			traits.Local = local(name)
+		}
 	}
+	return config.Sink{
+		Traits:   traits,
+		Preparer: p,
+		Open: func(_ context.Context, host flow.Host) (flow.Sink, error) {
+			return &sink{hub: c.hub, log: host.Logger()}, nil
+		},
+	}
+}
+
+// local is what a topic is called among what pipelines of one process hand to each other.
+func local(topic string) string {
+	if topic == "" {
+		return ""
+	}
+	return "memory topic " + topic
 }
 
 func (c *Sink) check(b *config.Builder, topic *expression.Template) {

@@ -1,12 +1,15 @@
 package memory_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -182,6 +185,77 @@ func TestASinkWaitsForASubscriber(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+func TestWhatASubscriberTookAndDidNotPushComesFirstToTheNext(t *testing.T) {
+	hub := memory.NewHub()
+	ctx, cancel := context.WithCancel(t.Context())
+	full := &connectortest.Intake{Pushed: func(*flow.Batch) error { // as a pipeline whose limits are reached until it stops
+		cancel()
+		return ctx.Err()
+	}}
+	sink, prepare, _ := openSink(t, hub, "a")
+	stopped := openSource(t, hub, "a", connectortest.NewHost(t))
+	full.Source = stopped
+	var old, sends sync.WaitGroup
+	old.Go(func() {
+		if err := stopped.Run(ctx, full); err != nil {
+			t.Errorf("Run: %v", err)
+		}
+	})
+	sends.Go(func() {
+		for _, body := range bodies(3) {
+			outs := outgoings(t, prepare, body)
+			sink.Send(t.Context(), outs, func() {
+				if outs[0].Err != nil {
+					t.Errorf("%s: %v", body, outs[0].Err)
+				}
+			})
+		}
+	})
+	old.Wait()
+	in := &connectortest.Intake{}
+	stop := subscribe(t, hub, "a", in)
+	sends.Wait()
+	stop()
+	if diff := cmp.Diff(bodies(3), in.Bodies()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestTheLogIsToldThatNobodyReads(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		cfg := memory.Type(memory.NewHub()).NewSink()
+		var built config.Sink
+		b, findings := connectortest.Build(t, "topic: oders\n", cfg, func(b *config.Builder) { built = cfg.BuildSink(b) })
+		if findings != nil {
+			t.Fatal(findings)
+		}
+		_ = b
+		host := connectortest.NewHost(t)
+		s, err := built.Open(t.Context(), logging{host, slog.New(slog.NewTextHandler(&log, nil))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 40*time.Second)
+		defer cancel()
+		if err := connectortest.Send(ctx, s, outgoings(t, built.Preparer, "1")); err != nil {
+			t.Fatal(err)
+		}
+		if n := strings.Count(log.String(), "nobody reads the memory topic"); n != 2 || !strings.Contains(log.String(), "topic=oders") {
+			t.Errorf("told %d times: %s", n, log.String())
+		}
+	})
+}
+
+// logging is a host with a log of its own.
+type logging struct {
+	flow.Host
+	log *slog.Logger
+}
+
+// Logger implements flow.Host.
+func (l logging) Logger() *slog.Logger { return l.log }
 
 func TestWaitingEndsWithTheContext(t *testing.T) {
 	s, prepare, _ := openSink(t, memory.NewHub(), "a")

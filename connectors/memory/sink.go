@@ -2,6 +2,7 @@ package memory
 
 import (
 	"context"
+	"log/slog"
 	"strings"
 	"sync"
 	"time"
@@ -10,7 +11,10 @@ import (
 	"github.com/millstream/millstream/flow/value"
 )
 
-type sink struct{ hub *Hub }
+type sink struct {
+	hub *Hub
+	log *slog.Logger
+}
 
 // Send implements flow.Sink. It returns when every subscriber has taken the messages, which keeps their order.
 func (s *sink) Send(ctx context.Context, outs []*flow.Outgoing, done func()) {
@@ -18,7 +22,7 @@ func (s *sink) Send(ctx context.Context, outs []*flow.Outgoing, done func()) {
 	parts := s.split(d, outs) // before anybody can answer: outs are not looked at after that
 	d.stop = context.AfterFunc(ctx, func() { d.abandon(context.Cause(ctx)) })
 	for _, p := range parts {
-		d.hand(ctx, p)
+		d.hand(ctx, p, s.log)
 	}
 	d.finish(1)
 }
@@ -61,10 +65,10 @@ type delivery struct {
 }
 
 // hand gives a part to all who subscribe to its topic. Who leaves meanwhile does not count; when nobody is left, it waits for the next.
-func (d *delivery) hand(ctx context.Context, p *part) {
+func (d *delivery) hand(ctx context.Context, p *part, log *slog.Logger) {
 	n := len(p.records)
 	for taken := 0; taken == 0; {
-		subscribers, err := p.topic.wait(ctx)
+		subscribers, err := p.topic.wait(ctx, log)
 		if err != nil {
 			d.fail(p, err)
 			return
@@ -139,6 +143,13 @@ func (d *delivery) finish(n int) {
 		d.stop()
 		d.done()
 	}
+}
+
+// over tells that the sender has its answer.
+func (d *delivery) over() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.ended
 }
 
 // abandon answers for all that has no result yet: nobody waits for it any more.

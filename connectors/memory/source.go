@@ -17,43 +17,63 @@ type source struct {
 // Run implements flow.Source.
 func (s *source) Run(ctx context.Context, in flow.Intake) error {
 	me := s.topic.subscribe()
-	defer s.topic.unsubscribe(me)
+	left := me.first
+	defer func() { s.topic.unsubscribe(me, left) }()
 	for {
+		for len(left) > 0 {
+			pushed, err := s.push(ctx, in, left[0])
+			if err != nil {
+				left[0].first = pushed
+				return s.ended(ctx, &left, err)
+			}
+			left = left[1:]
+		}
 		select {
 		case p := <-me.parts:
-			if err := s.push(ctx, in, p); err != nil {
-				if ctx.Err() != nil {
-					return nil
-				}
-				return err
-			}
+			left = []share{{part: p}}
 		case <-ctx.Done():
 			return nil
 		}
 	}
 }
 
-// share is what one batch carries of a part.
+// ended says how Run ends after a push that was refused: a stop is no failure. What a pipeline refuses for other reasons goes back to who
+// sent it.
+func (s *source) ended(ctx context.Context, left *[]share, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	for _, of := range *left {
+		of.part.refuse(of.first)
+	}
+	*left = nil
+	return err
+}
+
+// share is a part from one record on: what a batch carries of it, or what is still to be pushed.
 type share struct {
 	part  *part
 	first int // of the part's records
 }
 
-// push makes batches of a part; what is not pushed comes back to the sink.
-func (s *source) push(ctx context.Context, in flow.Intake, p *part) error {
-	for at := 0; at < len(p.records); {
+// push makes batches of what is left of a part. It returns the first record that was not pushed.
+func (s *source) push(ctx context.Context, in flow.Intake, of share) (at int, err error) {
+	p := of.part
+	if p.whole.over() {
+		return len(p.records), nil // nobody waits for it any more: it is sent again, or stays where it came from
+	}
+	for at = of.first; at < len(p.records); {
 		end := s.batchEnd(p.records, at)
 		b := &flow.Batch{
 			Lane: s.lane, Records: slices.Clone(p.records[at:end]), Arrived: time.Now().UnixNano(),
 			Memory: share{part: p, first: at},
 		}
 		if err := in.Push(ctx, b); err != nil {
-			p.refuse(at)
-			return err
+			return at, err
 		}
 		at = end
 	}
-	return nil
+	return at, nil
 }
 
 func (s *source) batchEnd(records []flow.Record, at int) int {

@@ -1,6 +1,8 @@
 package fleet
 
 import (
+	"slices"
+
 	"github.com/millstream/millstream/engine"
 	"github.com/millstream/millstream/flow"
 	"github.com/millstream/millstream/pipelines"
@@ -45,6 +47,55 @@ func inTurn(tasks []task) {
 			}
 		}
 	}
+	takersLast(tasks)
+}
+
+// takersLast lets who stops taking what others of the process hand over wait for those that stop handing it over: what they have in flight
+// has to go somewhere.
+func takersLast(tasks []task) {
+	givers := map[string][]*task{}
+	for i := range tasks {
+		t := &tasks[i]
+		for _, name := range without(given(t.before), given(t.next)) {
+			givers[name] = append(givers[name], t)
+		}
+	}
+	for i := range tasks {
+		t := &tasks[i]
+		for _, name := range without(taken(t.before), taken(t.next)) {
+			for _, g := range givers[name] {
+				if g != t && !g.waitsFor(t) {
+					t.after = append(t.after, g)
+				}
+			}
+		}
+	}
+}
+
+// given and taken are what a program hands to others of the process, and takes from them.
+func given(p *pipelines.Program) (names []string) {
+	if p == nil {
+		return nil
+	}
+	for i := range p.Sinks {
+		names = append(names, p.Sinks[i].Traits.Local)
+	}
+	return names
+}
+
+func taken(p *pipelines.Program) (names []string) {
+	if p == nil {
+		return nil
+	}
+	for i := range p.Sources {
+		names = append(names, p.Sources[i].Traits.Local)
+	}
+	return names
+}
+
+// without are the names of a that b has not; no name is none.
+func without(a, b []string) []string {
+	return slices.DeleteFunc(slices.Clone(a), func(name string) bool { return name == "" || slices.Contains(b, name) })
 }
 
 func (t *task) waitsFor(o *task) bool {
