@@ -37,9 +37,8 @@ func NewRig(ctx context.Context, s Setup) (*Rig, error) {
 	}, nil
 }
 
-// Bound is how many messages may come twice after so many kills. A file's position stands before the first batch that is not settled, and
-// batches behind it may be settled already: they come again beside what was in flight. Where one batch waits for long, as behind a sink
-// that is away, those behind it are many; in these runs they are fewer than may be in flight.
+// Bound is how many messages may come twice after so many kills. A file's position stands before the first batch that is not settled, and a
+// batch or two behind it may be settled already, by goroutines that were sooner: they come again beside what was in flight.
 func (r *Rig) Bound(kills int) int {
 	_, file := r.Route.In.(*Lines)
 	switch {
