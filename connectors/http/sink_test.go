@@ -337,6 +337,7 @@ func TestMistakesInASinkAreFound(t *testing.T) {
 		{`url: "http://h/", headers: { Host: x }`, `bad-value: the header Host is set by HTTP itself`},
 		{`url: "http://h/", headers: { "a b": x }`, `bad-value: "a b" is no name of a header`},
 		{`url: "http://h.example.org/", bearer: x`, `bad-value: the URL sends the password or token in clear text`},
+		{`url: "http://h.example.org/", headers: { Authorization: x }`, `bad-value: the header Authorization sends a secret in clear text`},
 		{`url: "http://h/", tls: { ca: x }`, `bad-value: tls is given but the URL is http://`},
 		{`url: "https://h/", bearer: x, basic: { user: a, password: b }`, `conflicting-key: basic and bearer are both given`},
 		{`url: "https://h/", concurrency: 0`, `bad-value: concurrency must be from 1 to 1024`},

@@ -160,8 +160,7 @@ func (c *Sink) target(b *config.Builder) *httpclient.URL {
 
 // inClear tells whether a password or token would go over the network without TLS.
 func (c *Sink) inClear(to string) bool {
-	u, err := url.Parse(to)
-	return err == nil && to != "" && u.Scheme == "http" && (c.Basic != nil || !c.Bearer.IsZero()) && !transport.Loopback(u.Hostname())
+	return (c.Basic != nil || !c.Bearer.IsZero()) && httpclient.InClear(to)
 }
 
 // headers compiles the headers of the file.
@@ -180,6 +179,8 @@ func (c *Sink) headers(b *config.Builder, p *preparer) {
 			transport.Finding(b, "headers", fmt.Sprintf("%q is no name of a header", name), "names have letters, digits and -")
 		case httpclient.Reserved(name):
 			transport.Finding(b, "headers", fmt.Sprintf("the header %s is set by HTTP itself", name), "leave it out")
+		case p.url != nil && httpclient.InClear(p.url.Prefix()) && (t.Text.Tainted || strings.EqualFold(name, "authorization")):
+			b.Findings.Add(t.Text.Whole(diag.BadValue, fmt.Sprintf("the header %s sends a secret in clear text", name), "write https:// in the URL"))
 		default:
 			if compiled := b.Template(t); compiled != nil {
 				p.own = append(p.own, ownHeader{name: nethttp.CanonicalHeaderKey(name), text: compiled, secret: t.Text.Tainted || credential(name)})

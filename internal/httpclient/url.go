@@ -1,6 +1,8 @@
 package httpclient
 
 import (
+	"net"
+	"net/url"
 	"path"
 	"strings"
 
@@ -121,3 +123,13 @@ func appendEscaped(dst, text []byte) []byte {
 }
 
 const hexDigits = "0123456789ABCDEF"
+
+// InClear tells whether a request to a URL that begins like this goes over a network without TLS: http:// to another machine.
+func InClear(prefix string) bool {
+	u, err := url.Parse(prefix)
+	if err != nil || u.Scheme != "http" || u.Hostname() == "" {
+		return false
+	}
+	ip := net.ParseIP(u.Hostname())
+	return !strings.EqualFold(u.Hostname(), "localhost") && (ip == nil || !ip.IsLoopback())
+}

@@ -54,6 +54,9 @@ func buildAddress(b *config.Builder, h *HTTP) *address {
 // computed tells that the host is made of the message.
 func (a *address) computed() bool { return a.url != nil && a.url.Computed() }
 
+// inClear tells that requests go over a network without TLS. A nil address has a finding.
+func (a *address) inClear() bool { return a != nil && a.url != nil && httpclient.InClear(a.url.Prefix()) }
+
 // render gives the URL for a message, and its host, for people.
 func (a *address) render(m *flow.Message) (text, host string, err error) {
 	if a.url == nil {

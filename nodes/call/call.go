@@ -6,6 +6,7 @@ import (
 	"context"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/millstream/millstream/flow"
@@ -84,7 +85,7 @@ func (c *Config) Build(b *config.Builder) config.Node {
 		}
 	}
 	p.url = buildAddress(b, h)
-	p.headers = buildHeaders(b, h.Headers)
+	p.headers = buildHeaders(b, h.Headers, p.url.inClear())
 	settings := section(b.Value, "call", "http")
 	if h.Concurrency < 1 || h.Concurrency > mostConcurrency {
 		report(b, settings, "concurrency", "concurrency must be between 1 and 1000")
@@ -143,8 +144,8 @@ type header struct {
 	text *expression.Template
 }
 
-// buildHeaders compiles the headers, in the order of their names.
-func buildHeaders(b *config.Builder, templates map[string]config.Template) []header {
+// buildHeaders compiles the headers, in the order of their names; inClear tells that they go over a network without TLS.
+func buildHeaders(b *config.Builder, templates map[string]config.Template, inClear bool) []header {
 	with := *b
 	with.Scope.Header = true
 	names := make([]string, 0, len(templates))
@@ -167,6 +168,8 @@ func buildHeaders(b *config.Builder, templates map[string]config.Template) []hea
 			b.Findings.Add(t.Text.Scalar.Whole(diag.BadValue, "no header can be called that: "+name, ""))
 		case ok && !t.Text.Undefined && !httpclient.ValidHeader(name, constant):
 			b.Findings.Add(t.Text.Scalar.Whole(diag.BadValue, "the value of "+name+" has characters that HTTP does not allow", ""))
+		case inClear && (t.Text.Tainted || strings.EqualFold(name, "authorization")):
+			b.Findings.Add(t.Text.Whole(diag.BadValue, "the header "+name+" sends a secret in clear text", "write https:// in the URL"))
 		}
 		headers = append(headers, header{name, text})
 	}
