@@ -94,6 +94,7 @@ func (l *loader) resolveThen() {
 			l.thenOf(s.onError)
 		}
 	}
+	l.checkLetters()
 }
 
 func (l *loader) thenOf(e *onError) {
@@ -113,6 +114,37 @@ func (l *loader) thenOf(e *onError) {
 		target.namedIn = e.Then.Line
 	}
 	e.letters = target
+}
+
+// checkLetters reports sinks whose own on_error leads dead letters back to them: what none of them takes would go round for ever.
+func (l *loader) checkLetters() {
+	said := map[*part]bool{}
+	for _, p := range l.parts {
+		hops := []string{p.name}
+		for next := p.lettersTo(); next != nil && !said[p] && len(hops) <= len(l.parts); next = next.lettersTo() {
+			hops = append(hops, next.name)
+			if next != p {
+				continue
+			}
+			message := "dead letters go round in a circle: " + strings.Join(hops, " → ")
+			if len(hops) == 2 {
+				message = fmt.Sprintf("sink %q is to take the dead letters that it cannot take itself", p.name)
+			}
+			l.findings.Add(p.onError.Then.Whole(diag.Cycle, message, "write then: pause, stop or drop, or another sink that does not lead back here"))
+			for around := p; !said[around]; around = around.lettersTo() {
+				said[around] = true
+			}
+			break
+		}
+	}
+}
+
+// lettersTo is the sink that the own on_error of a sink names.
+func (p *part) lettersTo() *part {
+	if p.kind != sinkPart || p.onError == nil {
+		return nil
+	}
+	return p.onError.letters
 }
 
 // thenWords are the words that then takes beside the names of sinks.
