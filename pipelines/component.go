@@ -79,7 +79,9 @@ func (l *loader) sourcePart(name string, v *yamldoc.Value) *part {
 		l.wrongSide(v, connector, "source")
 		return p
 	}
+	l.context.NoTemplate = "write the text out, or ${NAME} for a variable of the environment; templates are for sinks: a source has no message yet"
 	p.settings, p.whole = l.decodeSettings(connector, options, p.source)
+	l.context.NoTemplate = ""
 	return p
 }
 
@@ -110,7 +112,9 @@ func (l *loader) sinkPart(name string, v *yamldoc.Value) *part {
 		l.wrongSide(v, connector, "sink")
 		return p
 	}
+	l.context.NoTemplate = "write the text out, or ${NAME} for a variable of the environment; it is the same for all messages"
 	p.settings, p.whole = l.decodeSettings(connector, options, p.sink)
+	l.context.NoTemplate = ""
 	return p
 }
 

@@ -36,6 +36,8 @@ type Context struct {
 	Secret func(name string) bool
 	// AllowUndefined makes undefined variables their own names instead of findings; fields they stand in keep their zero value.
 	AllowUndefined bool
+	// NoTemplate is set while what is decoded evaluates no {{ }} in plain texts: one there is a finding with this hint.
+	NoTemplate string
 
 	levels  []level
 	secrets []string

@@ -77,6 +77,10 @@ func (c *Context) decodeScalar(v *Value, rv reflect.Value, f field) {
 	if !ok {
 		return
 	}
+	if _, rest, found := strings.Cut(text.Text, "{{"); found && c.NoTemplate != "" && rv.Kind() == reflect.String && strings.Contains(rest, "}}") {
+		v.Finding(c.Findings, diag.ExpressionInLiteral, "nothing evaluates {{ }} in "+v.label(), c.NoTemplate)
+		return
+	}
 	if err := setScalar(rv, text.Text, f); err != nil {
 		c.badValue(v, &text, err)
 	}
