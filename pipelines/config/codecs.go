@@ -40,7 +40,7 @@ func CodecTypes() []CodecType {
 		{Name: "text", Doc: "UTF-8: the body is one string.", Example: "decode: text", New: plain(codec.Text)},
 		{Name: "bytes", Doc: "Anything: the body is bytes, for bytesAt and the like.", Example: "decode: bytes", New: plain(codec.Bytes)},
 		{Name: "csv", Doc: "Rows of fields, as in RFC 4180. The body is always a list, also of one row: split makes a message of each. A row is a map of " +
-			"its columns' names to texts. A map is written as one row, with the header line before it.",
+			"its columns' names to texts. A map is written as one row, with the header line before it; where payloads are lines, that line stands once above them.",
 			Example: "decode: { csv: { delimiter: \";\", types: { amount: int } } }", New: func() CodecConfig { return &csvConfig{} }},
 		{Name: "xml", Doc: "One element of XML: the body is a map of its name to its content. An element that has text alone is that text; any other is a map " +
 			"of its attributes (@name), its text (#text) and its elements, of which those that repeat are a list. Names keep their prefix. " +

@@ -66,9 +66,34 @@ parsed whole at the first read. A body that a node wrote goes out in the format 
 
 What a codec does not expect fails the message with the class permanent and the code decode; what a format cannot say (bytes in JSON, a
 number that is not finite, a field that a schema does not have) with the code encode, and the error names the path. Integers are exact: one
-beyond 64 bits with a sign is an error. Bytes stay bytes and times stay times where a format has them.
+beyond 64 bits with a sign is an error. In JSON, YAML and tests such a number is the nearest float; what no node has written leaves with all
+its digits, and so does a path that a line of transform copies as it is. Bytes stay bytes and times stay times where a format has them.
 
 No payload may be deeper than 128 lists and maps (512 in JSON) or hold more than 1,000,000 values (a map counts as
 five; 250,000 in XML and YAML). A compressed payload may become 100 times its size (64 KiB in any case), and 4 times max_message at most; a
 list has one compression.
+
+*Lines.* With stdin, stdout, and file with framing: lines, a payload is one line of text. Codecs that make bytes are findings there unless
+base64 is around them, and so is yaml for a sink. ` + "`encode: json`" + ` puts JSON that came on several lines on one; without it, a newline in a payload
+is an error. A row of CSV is a line. The first line of each file or stream that is read is its header, and no message; body is the list of the
+one row, as it is the list of all rows with framing: whole, and ` + "`raw`" + ` the line. A sink writes one row per message, of a map or of a list with one
+row. With ` + "`columns`" + ` it begins each file with the header; with ` + "`header: [id, n]`" + ` or ` + "`header: false`" + ` it writes none. A field that holds a newline
+is no part of a line: such files are read with framing: whole.
+
+` + "```yaml" + `
+name: large-readings
+from:
+  file: { path: "in/*.csv" }
+  decode: { csv: { types: { n: int } } }
+steps:
+  - split: body
+  - filter: body.n > 5
+to:
+  file: { path: out/large.csv }
+  encode: { csv: { columns: [id, n] } }
+tests:
+  - name: keeps what is large
+    send: [{ body: [{ id: d1, n: 5 }] }, { body: [{ id: d2, n: 7 }] }]
+    expect: { to: [{ text: "d2,7" }] }
+` + "```" + `
 `
