@@ -63,6 +63,8 @@ type pipeline struct {
 	state    State
 	failure  error
 	resumed  chan struct{} // closed by Resume; nil while not paused
+	pausedBy *Pause        // nil while not paused
+	ran      bool          // it has got as far as running
 	overtime bool          // the drain deadline passed
 	over     bool          // ended is closed
 	stuck    bool          // it was given up, and something of it still runs
@@ -221,8 +223,7 @@ func (p *pipeline) endAs(err error, stuck bool) {
 	if p.failure != nil {
 		p.state = Failed
 	}
-	state := p.state
-	p.log.Info("pipeline ended", "state", state, "balance", p.count.balance())
+	p.tellEnd()
 	close(p.ended)
 }
 
@@ -300,53 +301,10 @@ func (p *pipeline) cause() error {
 	return p.failure
 }
 
-// setPaused stops intake until Resume; the channel it returns is closed then.
-func (p *pipeline) setPaused(cause *flow.Error) <-chan struct{} {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.resumed == nil {
-		p.resumed = make(chan struct{})
-		if p.state == Running {
-			p.state = Paused
-		}
-		p.log.Error("pipeline paused: it stops reading, and the message stays at its source until a restart; name a sink in on_error to let such messages go there",
-			"node", cause.Node, "class", cause.Class.String(), "code", string(cause.Code), "error", cause.Message)
-	}
-	return p.resumed
-}
-
-func (p *pipeline) unpause() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.resumed != nil {
-		close(p.resumed)
-		p.resumed = nil
-		if p.state == Paused {
-			p.state = Running
-		}
-	}
-}
-
-// whilePaused waits until the pipeline is not paused.
-func (p *pipeline) whilePaused(ctx context.Context) error {
-	for {
-		p.mu.Lock()
-		resumed := p.resumed
-		p.mu.Unlock()
-		if resumed == nil {
-			return ctx.Err()
-		}
-		select {
-		case <-resumed:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-}
-
 // started makes a pipeline run that nobody has stopped meanwhile.
 func (p *pipeline) started() {
 	p.mu.Lock()
+	p.ran = true
 	if p.state == Starting {
 		p.state = Running
 	}

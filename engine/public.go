@@ -29,6 +29,16 @@ func (h *Pipeline) State() State { return h.p.State() }
 // Balance is the account of records at this moment.
 func (h *Pipeline) Balance() Balance { return h.p.count.balance() }
 
+// Left is how many records stay at their sources unsettled, or are in flight. What a source got back does not count any more once a reload
+// has opened it again: it reads that anew.
+func (h *Pipeline) Left() int64 {
+	n := h.p.count.inFlight.Load()
+	for _, s := range h.p.sourceList() {
+		n += s.left.Load()
+	}
+	return n
+}
+
 // Nodes are the counts of each node, in the program's order.
 func (h *Pipeline) Nodes() []NodeCount {
 	g := h.p.graph.Load()

@@ -233,7 +233,7 @@ func (p *pipeline) await(l *lane, r *run, k *parked) bool {
 		p.stopFailed(k.err)
 		return false
 	}
-	return p.pause(l, k.err)
+	return p.pause(l, k.err, k.msg.Origin())
 }
 
 // backoff waits before attempt n+1: exponential between the policy's bounds, with jitter over the upper half, so that retries of many
@@ -314,12 +314,12 @@ func (s *sinkRun) failure(err error) *flow.Error {
 
 // pause stops the pipeline's reading and waits for a resume. It returns false when there is none: the pipeline drains, its sources
 // are finite, or the lane is gone.
-func (p *pipeline) pause(l *lane, cause *flow.Error) bool {
+func (p *pipeline) pause(l *lane, cause *flow.Error, origin string) bool {
 	if p.graph.Load().finite {
 		p.stopFailed(cause)
 		return false
 	}
-	resumed := p.setPaused(cause)
+	resumed := p.setPaused(cause, origin)
 	select {
 	case <-resumed:
 		return true

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"github.com/ThreeDotsLabs/watermill"
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -28,6 +29,7 @@ type sourceRun struct {
 	routed   chan struct{} // closed when the router has ended
 	running  bool          // its Run was called; set by the one who starts the source
 	returned chan struct{} // closed when Run has returned
+	left     atomic.Int64  // records that it got back unsettled
 
 	// What the pipeline's own are for all its sources.
 	reading, draining, hard           context.Context
@@ -300,6 +302,7 @@ func (s *sourceRun) release(r *run, keep bool) {
 		p.count.ends[flow.Delivered].Add(1)
 	}
 	p.count.returned.Add(ends[flow.Open])
+	s.left.Add(ends[flow.Open])
 	p.count.in.Add(-ends[flow.Open])
 	p.count.inFlight.Add(-n)
 	p.budget.give(int(n), bytes)

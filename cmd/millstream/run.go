@@ -247,7 +247,7 @@ func (s *streams) summary(started []*engine.Pipeline) {
 		b := p.Balance()
 		_, _ = fmt.Fprintf(s.err, "%s: %d in, %d delivered, %d filtered, %d dropped, %d dead-lettered", p.Name(), b.In, b.Delivered,
 			b.Filtered, b.Dropped, b.DeadLettered)
-		if left := b.InFlight + b.Returned; left > 0 {
+		if left := p.Left(); left > 0 {
 			_, _ = fmt.Fprintf(s.err, ", %d %s", left, whereLeft(p.Program()))
 		}
 		_, _ = fmt.Fprintln(s.err)

@@ -4,12 +4,15 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/millstream/millstream/engine"
 	"github.com/millstream/millstream/internal/admin"
 	"github.com/millstream/millstream/internal/revision"
 	"github.com/millstream/millstream/internal/terminal"
@@ -111,15 +114,16 @@ func printStatus(out io.Writer, s *admin.Status) error {
 	_, _ = fmt.Fprintf(out, "%s: pid %d, up %s, revision %d (%s)%s\n", s.Instance, s.PID, time.Since(s.Started).Round(time.Second), s.Revision, s.Hash,
 		watching)
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprint(w, "PIPELINE\tSTATE\tREVISION\tIN\tDELIVERED\tFILTERED\tDROPPED\tDEAD\tIN FLIGHT\tFILE\n")
+	lag := slices.ContainsFunc(s.Pipelines, func(p admin.Pipeline) bool { return len(p.Lag) > 0 })
+	_, _ = fmt.Fprintf(w, "PIPELINE\tSTATE\tREVISION\tIN\tDELIVERED\tFILTERED\tDROPPED\tDEAD\tIN FLIGHT\t%sFILE\n", lagColumn(lag, "LAG"))
 	for _, p := range s.Pipelines {
 		b := &p.Balance
 		older := ""
 		if p.Older {
 			older = " (older than the file, which has errors)"
 		}
-		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%s%s\n", p.Name, p.State, p.Revision, b.In, b.Delivered, b.Filtered, b.Dropped,
-			b.DeadLettered, b.InFlight, p.Path, older)
+		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%s%s%s\n", p.Name, p.State, p.Revision, b.In, b.Delivered, b.Filtered, b.Dropped,
+			b.DeadLettered, b.InFlight, lagColumn(lag, lagOf(p.Lag)), p.Path, older)
 	}
 	if err := w.Flush(); err != nil {
 		return err
@@ -128,12 +132,36 @@ func printStatus(out io.Writer, s *admin.Status) error {
 		if p.Error != "" {
 			_, _ = fmt.Fprintf(out, "%s: %s\n", p.Name, terminal.Text(p.Error))
 		}
+		if why := p.Paused; why != nil {
+			_, _ = fmt.Fprintf(out, "%s: paused since %s: %s failed at %s: %s [%s/%s]; it waits for a reload or a restart\n", p.Name,
+				why.Since.Format(time.RFC3339), terminal.Text(why.Origin), why.Node, terminal.Text(why.Message), why.Class, why.Code)
+		}
 	}
 	if len(s.Attempts) > 0 {
 		_, _ = fmt.Fprint(out, "last attempt: ")
 		return printAttempt(out, &s.Attempts[0])
 	}
 	return nil
+}
+
+// lagColumn is a cell of a column that is there when a source knows its lag.
+func lagColumn(there bool, cell string) string {
+	if !there {
+		return ""
+	}
+	return cell + "\t"
+}
+
+// lagOf is how much waits at all sources of a pipeline that know it.
+func lagOf(sources []engine.SourceLag) string {
+	if len(sources) == 0 {
+		return "-"
+	}
+	var sum int64
+	for _, s := range sources {
+		sum += s.Lag
+	}
+	return strconv.FormatInt(sum, 10)
 }
 
 // printAttempt prints a receipt.

@@ -204,6 +204,7 @@ func (f *Fleet) start(ctx context.Context, t *task) {
 	defer done()
 	s := t.step
 	var last error
+	told := reasons{}
 	for pause := firstPause; ; pause = min(2*pause, longestPause) {
 		p, err := f.engine.Start(patient, t.next)
 		var e *flow.Error
@@ -218,8 +219,8 @@ func (f *Fleet) start(ctx context.Context, t *task) {
 			return
 		}
 		last = err
-		if pause == firstPause {
-			f.opts.Logger.Warn("pipeline cannot start yet; it is tried again", "pipeline", t.next.Name, "error", t.next.Mask(err.Error()))
+		if reason := t.next.Mask(err.Error()); told.anew(reason, time.Now()) {
+			f.opts.Logger.Warn("pipeline cannot start yet; it is tried again", "pipeline", t.next.Name, "error", reason)
 		}
 		select {
 		case <-time.After(pause):
@@ -228,6 +229,21 @@ func (f *Fleet) start(ctx context.Context, t *task) {
 			return
 		}
 	}
+}
+
+// reasons are why a start failed, with when the log was told of each.
+type reasons map[string]time.Time
+
+// repeatReason is how often the log is told the same reason.
+const repeatReason = 30 * time.Second
+
+// anew tells whether the log is to be told: of each new reason once, and then again from time to time.
+func (r reasons) anew(reason string, now time.Time) bool {
+	if was, had := r[reason]; had && now.Sub(was) < repeatReason {
+		return false
+	}
+	r[reason] = now
+	return true
 }
 
 // How long a start that failed waits before it is tried again.

@@ -52,6 +52,8 @@ type Pipeline struct {
 	Balance engine.Balance     `json:"balance"`
 	Nodes   []engine.NodeCount `json:"nodes"`
 	Sinks   []engine.SinkCount `json:"sinks"`
+	// Paused says why State is paused.
+	Paused *engine.Pause `json:"paused,omitempty"`
 	// Lag is how much waits at the sources that know it.
 	Lag   []engine.SourceLag `json:"lag,omitempty"`
 	Error string             `json:"error,omitempty"`
@@ -81,7 +83,7 @@ func (s *Status) Describe(running []*engine.Pipeline, attempts []revision.Attemp
 	for _, p := range running {
 		d := Pipeline{
 			Name: p.Name(), Path: p.Program().Path, Revision: p.Revision(), State: p.State(), Older: older[p.Name()],
-			Balance: p.Balance(), Nodes: p.Nodes(), Sinks: p.Sinks(), Lag: p.Lags(),
+			Balance: p.Balance(), Nodes: p.Nodes(), Sinks: p.Sinks(), Lag: p.Lags(), Paused: p.Paused(),
 		}
 		if err := p.Err(); err != nil {
 			d.Error = p.Program().Mask(err.Error())
