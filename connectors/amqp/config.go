@@ -93,26 +93,31 @@ func (c *Broker) check(b *config.Builder) {
 	if c.external() && (c.TLS == nil || c.TLS.Cert == "") {
 		transport.Finding(b, "auth", "auth: external needs a certificate to log in with", "write tls: {cert: file, key: file}")
 	}
+	at := "url"
+	if c.URL.IsZero() {
+		at = "urls"
+	}
 	for _, u := range c.urls() {
-		at := "url"
-		if c.URL.IsZero() {
-			at = "urls"
-		}
-		parsed, err := amqp.ParseURI(u.Reveal())
-		if err != nil || unescaped(u.Reveal()) {
-			transport.Finding(b, at, "the URL cannot be read",
-				"write amqp://user:password@host:5672/vhost; in user, password and vhost write %40 for @, %2F for /, %23 for #, %25 for %, %3A for :")
-			continue
-		}
-		if inClear(u.Reveal(), &parsed) {
-			transport.Finding(b, at, "the URL sends the password in clear text to "+parsed.Host, "write amqps://")
-		}
-		if c.TLS != nil && parsed.Scheme != "amqps" {
-			transport.Finding(b, "tls", "tls is given but the URL is amqp://", "write amqps:// in the URL")
-		}
-		if c.external() && parsed.Scheme != "amqps" {
-			transport.Finding(b, at, "auth: external needs TLS, because the broker takes the user from the client's certificate", "write amqps://")
-		}
+		c.checkURL(b, at, u.Reveal())
+	}
+}
+
+// checkURL adds what is wrong with one URL.
+func (c *Broker) checkURL(b *config.Builder, at, url string) {
+	parsed, err := amqp.ParseURI(url)
+	if err != nil || unescaped(url) {
+		transport.Finding(b, at, "the URL cannot be read",
+			"write amqp://user:password@host:5672/vhost; in user, password and vhost write %40 for @, %2F for /, %23 for #, %25 for %, %3A for :")
+		return
+	}
+	if inClear(url, &parsed) {
+		transport.Finding(b, at, "the URL sends the password in clear text to "+parsed.Host, "write amqps://")
+	}
+	if c.TLS != nil && parsed.Scheme != "amqps" {
+		transport.Finding(b, "tls", "tls is given but the URL is amqp://", "write amqps:// in the URL")
+	}
+	if c.external() && parsed.Scheme != "amqps" {
+		transport.Finding(b, at, "auth: external needs TLS, because the broker takes the user from the client's certificate", "write amqps://")
 	}
 }
 

@@ -51,7 +51,7 @@ func (a *answers) get() chan answer {
 }
 
 // put takes one back after its last answer has been received.
-func (a *answers) put(c chan answer) { a.pool.Put(c) } //nolint:staticcheck // a channel is a pointer
+func (a *answers) put(c chan answer) { a.pool.Put(c) }
 
 // sweepEvery is how often a source looks for requests whose time is up or whose clients are gone. It is one look for all of them, which is much
 // cheaper than a timer each.

@@ -107,7 +107,7 @@ func (c *cluster) clientOptions(host flow.Host) ([]kgo.Opt, error) {
 // less at random, so that not all clients come at once.
 func backoff(fails int) time.Duration {
 	most := min(250*time.Millisecond<<min(max(fails, 1)-1, 2), time.Second)
-	return most*4/5 + rand.N(most*2/5)
+	return most*4/5 + rand.N(most*2/5) //nolint:gosec // jitter needs no secrecy
 }
 
 func dialTLS(settings *tls.Config) func(ctx context.Context, network, address string) (net.Conn, error) {

@@ -115,14 +115,9 @@ func (p *preparer) Prepare(m *flow.Message, o *flow.Outgoing) error {
 	}
 	extra := prepared{partition: anyPartition}
 	if p.partition != nil {
-		v, err := p.partition.Eval(m)
-		if err != nil {
+		if err := p.choose(m, &extra); err != nil {
 			return err
 		}
-		if !isPartition(v) {
-			return flow.Errorf(flow.Permanent, flow.CodeExpression, "partition must be a whole number from 0, not %s", show(v))
-		}
-		extra.partition = int32(v.Int())
 	}
 	left, err := transport.Lifetime(m, o)
 	if err != nil {
@@ -154,6 +149,19 @@ func (p *preparer) Prepare(m *flow.Message, o *flow.Outgoing) error {
 	if extra.headers != nil || extra.partition != anyPartition || extra.id != "" {
 		o.Native = &extra
 	}
+	return nil
+}
+
+// choose evaluates the partition.
+func (p *preparer) choose(m *flow.Message, extra *prepared) error {
+	v, err := p.partition.Eval(m)
+	if err != nil {
+		return err
+	}
+	if !isPartition(v) {
+		return flow.Errorf(flow.Permanent, flow.CodeExpression, "partition must be a whole number from 0, not %s", show(v))
+	}
+	extra.partition = int32(v.Int())
 	return nil
 }
 

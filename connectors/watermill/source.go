@@ -57,7 +57,7 @@ func (s *source) Run(ctx context.Context, in flow.Intake) error {
 
 // read takes the messages of one topic.
 func (s *source) read(ctx context.Context, topic string, in flow.Intake) error {
-	messages, err := s.subscriber.Subscribe(s.reading, topic)
+	messages, err := s.subscriber.Subscribe(s.reading, topic) //nolint:contextcheck // a subscription outlives Run: what is in flight is still to be acknowledged
 	if err != nil {
 		return fmt.Errorf("subscribe to %q: %w", topic, err)
 	}
@@ -68,14 +68,14 @@ func (s *source) read(ctx context.Context, topic string, in flow.Intake) error {
 		case m, ok := <-messages:
 			if !ok {
 				if ctx.Err() != nil {
-					return nil
+					return nil //nolint:nilerr // a stop
 				}
 				return fmt.Errorf("the subscriber has ended the subscription to %q", topic)
 			}
 			if err := in.Push(ctx, s.batch(m, topic, n)); err != nil {
 				m.Nack()
 				if ctx.Err() != nil {
-					return nil
+					return nil //nolint:nilerr // a stop
 				}
 				return err
 			}
