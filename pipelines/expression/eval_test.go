@@ -10,7 +10,7 @@ import (
 )
 
 const sample = `{"temp": 40, "f": 1.5, "name": "anna", "ok": true, "none": null, "tags": ["a", "b"], "xs": [{"v": 1}, {"v": 3}, {"v": 2}],
- "customer": {"tier": "gold", "deep": {"n": 9007199254740993}}, "big": 9223372036854775807}`
+ "customer": {"tier": "gold", "deep": {"n": 9007199254740993}}, "big": 9223372036854775807, "wide": 12345678901234567890}`
 
 func TestExpressionsGiveTheirValue(t *testing.T) {
 	for _, c := range []struct{ expr, want string }{
@@ -156,6 +156,8 @@ func TestFailuresNameThePieceAndThePath(t *testing.T) {
 		{`sortBy(body.xs, it.w)`, `element 0 is nil`},
 		{`{(body.temp): 1}`, `the keys of a map are strings`},
 		{`error.class`, `error is nil`},
+		{`string(body.wide)`, `beyond 64 bits`},
+		{`hashID("a", body.wide)`, `beyond 64 bits`},
 	} {
 		_, err := evaluate(t, c.expr, WantAny, sample)
 		if err == nil || !strings.Contains(err.Error(), c.want) {

@@ -61,6 +61,11 @@ func ulidText(b [16]byte) string {
 func hashID(c *Call, a []any) (any, error) {
 	h := sha256.New()
 	for _, x := range a {
+		if f, ok := x.(float64); ok {
+			if err := tells(f); err != nil {
+				return nil, err
+			}
+		}
 		text, err := encodeJSON(c, stringify(x))
 		if err != nil {
 			return nil, err

@@ -1,7 +1,9 @@
 package expression
 
 import (
+	"errors"
 	"fmt"
+	"math"
 	"regexp"
 	"strings"
 	"time"
@@ -28,7 +30,7 @@ func textFunctions() []Function {
 // plainTextFunctions are expr's own string functions, bounded.
 func plainTextFunctions() []Function {
 	return []Function{
-		{Name: "string", Types: []any{new(func(any) string)}, Pure: true, Doc: "A value as text: bytes as they are, lists and maps as JSON.",
+		{Name: "string", Types: []any{new(func(any) string)}, Pure: true, Doc: "A value as text: bytes as they are, lists and maps as JSON. A number beyond 64 bits is an error, since it may be another's.",
 			Examples: [2]Example{{`string(1.5)`, `"1.5"`}, {`string([1, "a"])`, `"[1,\"a\"]"`}}, Impl: toText},
 		{Name: "trim", Types: []any{new(fromText), new(fromTexts)}, Pure: true, Doc: "Without white space, or these characters, at both ends.",
 			Examples: [2]Example{{`trim("  a ")`, `"a"`}, {`trim("__a_", "_")`, `"a"`}}, Impl: trim},
@@ -123,8 +125,21 @@ func toText(c *Call, a []any) (any, error) {
 		return x.UTC().Format(time.RFC3339Nano), nil
 	case time.Duration:
 		return x.String(), nil
+	case float64:
+		if err := tells(x); err != nil {
+			return nil, err
+		}
 	}
 	return encodeJSON(c, a[0])
+}
+
+// tells refuses a number of which JSON may have said another: beyond 64 bits many whole numbers are one float, and a text or id made of
+// it would be that of its neighbours too.
+func tells(f float64) error {
+	if math.Abs(f) < 1<<63 {
+		return nil
+	}
+	return errors.New("the number is beyond 64 bits, where several are read as one float: its text may be that of another; send it as a string")
 }
 
 // encodeJSON is compact JSON.

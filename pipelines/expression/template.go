@@ -84,8 +84,10 @@ func (t *Template) add(p *Program) {
 		return
 	}
 	if v, ok := p.Constant(); ok {
-		t.literal(string(appendText(nil, v)))
-		return
+		if text, err := appendText(nil, v); err == nil {
+			t.literal(string(text))
+			return
+		}
 	}
 	t.parts = append(t.parts, templatePart{program: p})
 }
@@ -155,7 +157,11 @@ func (t *Template) RenderEach(m *flow.Message, dst []byte, write func(dst, text 
 		if err != nil {
 			return dst, err
 		}
-		dst = write(dst, appendText(nil, v))
+		text, err := appendText(nil, v)
+		if err != nil {
+			return dst, err
+		}
+		dst = write(dst, text)
 	}
 	return dst, nil
 }
@@ -179,17 +185,17 @@ func (p *templatePart) render(m *flow.Message, dst []byte) ([]byte, error) {
 	if err != nil {
 		return dst, err
 	}
-	return appendText(dst, v), nil
+	return appendText(dst, v)
 }
 
 // appendText writes a value that WantText let pass: strings as they are, everything else as in JSON but without quotes.
-func appendText(dst []byte, v value.Value) []byte {
+func appendText(dst []byte, v value.Value) ([]byte, error) {
 	if v.Kind() == value.KindString {
-		return append(dst, v.Str()...)
+		return append(dst, v.Str()...), nil
 	}
 	text, err := toText(&newRun().call, []any{v.Box()})
 	if err != nil {
-		return dst
+		return dst, flow.Errorf(flow.Permanent, flow.CodeExpression, "%w", err)
 	}
-	return append(dst, text.(string)...)
+	return append(dst, text.(string)...), nil
 }

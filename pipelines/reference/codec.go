@@ -66,8 +66,8 @@ parsed whole at the first read. A body that a node wrote goes out in the format 
 
 What a codec does not expect fails the message with the class permanent and the code decode; what a format cannot say (bytes in JSON, a
 number that is not finite, a field that a schema does not have) with the code encode, and the error names the path. Integers are exact: one
-beyond 64 bits with a sign is an error. In JSON, YAML and tests such a number is the nearest float; what no node has written leaves with all
-its digits, and so does a path that a line of transform copies as it is. Bytes stay bytes and times stay times where a format has them.
+beyond 64 bits with a sign is an error. In JSON and YAML such a number reads as the nearest float, of which no text, key or id can be made;
+what no node has written leaves with all its digits, and so does a path that a line of transform copies as it is. Bytes stay bytes and times stay times where a format has them.
 
 No payload may be deeper than 128 lists and maps (512 in JSON) or hold more than 1,000,000 values (a map counts as
 five; 250,000 in XML and YAML). A compressed payload may become 100 times its size (64 KiB in any case), and 4 times max_message at most; a
