@@ -48,6 +48,9 @@ type Calm struct {
 	Lines    float64 `json:"log_lines_per_s"`
 }
 
+// young is how old a queue must be to outlive its broker's being killed: RabbitMQ writes what was declared a little later.
+const young = 5 * time.Second
+
 // waiting is how many messages wait when a broker goes away.
 const waiting = 4000
 
@@ -78,6 +81,9 @@ func (o *Outage) Execute(ctx context.Context) (Verdict, error) {
 		return Verdict{}, err
 	}
 	r.resumed = nil
+	if o.Broker.Name == Rabbit {
+		p.WaitExit(young)
+	}
 	var calm Calm
 	for i := range o.N {
 		if err := o.once(ctx, p, link, &calm); err != nil {
