@@ -87,6 +87,7 @@ func (k *Keeper) choose(set *Set, start bool) *choice {
 			c.broken = append(c.broken, x.file.Path)
 		}
 	}
+	checkLocal(c.programs, c.findings)
 	return c
 }
 

@@ -50,7 +50,8 @@ func (s *Set) Hash() string {
 	return hex.EncodeToString(h.Sum(nil))[:12]
 }
 
-// CheckTogether finds what is right in each of several programs and cannot be in one process. The finding is with the later one.
+// CheckTogether finds what is right in each of several programs and cannot be in one process; the finding is with the later one. It warns
+// of topics between them that lack a side, and of circles.
 func CheckTogether(programs []*pipelines.Program, findings *diag.List) {
 	var t together
 	for _, p := range programs {
@@ -59,6 +60,7 @@ func CheckTogether(programs []*pipelines.Program, findings *diag.List) {
 		}
 		t.add(p)
 	}
+	checkLocal(programs, findings)
 }
 
 // together is a set of programs for one process.

@@ -73,6 +73,9 @@ const (
 	TwoErrorRoutes Code = "two-error-routes"
 	LostPart       Code = "lost-part"
 	NoConnection   Code = "no-connection"
+	UnreadTopic    Code = "unread-topic"
+	UnwrittenTopic Code = "unwritten-topic"
+	TopicRing      Code = "topic-ring"
 
 	ExpressionSyntax          Code = "expression-syntax"
 	ExpressionTooLong         Code = "expression-too-long"
@@ -187,6 +190,9 @@ var codes = []CodeDoc{
 	{TwoErrorRoutes, "a node with then and with a reader of its .errors"},
 	{LostPart, "a part of the messages that a sink has no place for, and that allow_loss does not name"},
 	{NoConnection, "validate --connect could not reach what a source or sink needs, was not let in, or did not find it"},
+	{UnreadTopic, "a warning: a topic in memory that is written to, and that no pipeline of the process reads"},
+	{UnwrittenTopic, "a warning: a topic in memory that is read, and that no pipeline of the process writes to"},
+	{TopicRing, "a warning: pipelines that feed each other in a circle through topics in memory"},
 	{ExpressionSyntax, "an expression that does not parse"},
 	{ExpressionTooLong, "an expression of more than 16 KiB"},
 	{ExpressionTooDeep, "brackets or signs nested more than 200 deep in an expression"},

@@ -133,7 +133,7 @@ func orderOf(s *pipelines.Source) string {
 	case pipelines.Unordered:
 		return "none"
 	case pipelines.ByKey:
-		return "of messages with one key; those without keep the source's"
+		return "of messages with one key; those without keep the source's, so that one that fails holds up all of them: give keys, or write order: none"
 	}
 	return s.Order.String()
 }

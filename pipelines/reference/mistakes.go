@@ -97,6 +97,9 @@ func fileMistakes() []Mistake {
 		{Code: diag.TwoErrorRoutes, File: graph("nodes:\n  a: { from: in, filter: body.a, on_error: { then: drop } }\nsinks:\n  out: { from: a, stdout: {} }\n  bad: { from: a.errors, stdout: {} }")},
 		{Code: diag.LostPart, Story: "A pipeline from Kafka or RabbitMQ into stdout or a file: the headers have no place there. allow_loss: [headers] lets them go. This is a warning."},
 		{Code: diag.NoConnection, Story: "validate --connect on a file whose broker is down, whose password is wrong, or whose topic does not exist. The class and code in brackets are those that a message would fail with: transient may pass, config needs somebody."},
+		{Code: diag.UnreadTopic, Story: "A sink memory with topic oders, and a source memory with topic orders in another file. Files that run together are to be named together."},
+		{Code: diag.UnwrittenTopic, Story: "A source memory with a topic that no sink of the files named together writes to: the other pipeline's file is missing, or has a mistake."},
+		{Code: diag.TopicRing, Story: "Pipeline a reads the memory topic x and writes to y, and pipeline b reads y and writes to x."},
 		{Code: diag.NotAvailable, File: step("dedupe: { key: id }")},
 	}
 }
