@@ -7,9 +7,15 @@ import (
 	"github.com/millstream/millstream/pipelines"
 )
 
+// Unconnected is a source or sink, by its name, that cannot connect.
+type Unconnected struct {
+	Part string
+	Err  error
+}
+
 // TryConnect tries the connections of a program's sources and sinks, side by side, and opens nothing: it dials, authenticates and looks whether
 // the queues and topics are there. The errors are in the order of the program and name the part; parts that cannot be tried give none.
-func (e *Engine) TryConnect(ctx context.Context, prog *pipelines.Program) []error {
+func (e *Engine) TryConnect(ctx context.Context, prog *pipelines.Program) []Unconnected {
 	p := newPipeline(e, prog)
 	defer func() {
 		p.stopReading()
@@ -31,11 +37,18 @@ func (e *Engine) TryConnect(ctx context.Context, prog *pipelines.Program) []erro
 		})
 	}
 	trying.Wait()
-	var failed []error
-	for _, err := range errs {
-		if err != nil {
-			failed = append(failed, err)
+	var failed []Unconnected
+	for i, err := range errs {
+		if err == nil {
+			continue
 		}
+		part := ""
+		if sink := i - len(prog.Sources); sink >= 0 {
+			part = prog.Sinks[sink].Name
+		} else {
+			part = prog.Sources[i].Name
+		}
+		failed = append(failed, Unconnected{part, err})
 	}
 	return failed
 }

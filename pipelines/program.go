@@ -20,7 +20,9 @@ type Program struct {
 	// Path is the file it came from.
 	Path string
 	name yamldoc.Scalar
-	mask *mask
+	// places are where each source and sink says its connector.
+	places map[string]yamldoc.Scalar
+	mask   *mask
 	// vars, tables and bodies, by source, are what expressions see.
 	vars   map[string]any
 	tables *tables
@@ -51,6 +53,15 @@ func (p *Program) Mask(text string) string { return p.mask.text(text) }
 // Finding makes a finding about the pipeline as a whole; it points at the name.
 func (p *Program) Finding(code diag.Code, message, hint string) diag.Finding {
 	return p.name.Whole(code, message, hint)
+}
+
+// FindingAt is Finding for the source or sink of that name: it points at its connector.
+func (p *Program) FindingAt(part string, code diag.Code, message, hint string) diag.Finding {
+	at, ok := p.places[part]
+	if !ok {
+		at = p.name
+	}
+	return at.Whole(code, message, hint)
 }
 
 // Order is what the pipeline keeps of the order of its sources.

@@ -19,10 +19,23 @@ func tryConnections(ctx context.Context, programs []*pipelines.Program, findings
 	e := engine.New(engine.Options{Logger: slog.New(slog.DiscardHandler)})
 	for _, p := range programs {
 		within, cancel := context.WithTimeout(ctx, connectTimeout)
-		for _, err := range e.TryConnect(within, p) {
-			f := flow.AsError(err, flow.Transient, flow.CodeUnavailable)
-			findings.Add(p.Finding(diag.NoConnection, p.Mask(err.Error())+" ("+f.Class.String()+", "+string(f.Code)+")", ""))
+		for _, u := range e.TryConnect(within, p) {
+			f := flow.AsError(u.Err, flow.Transient, flow.CodeUnavailable)
+			findings.Add(p.FindingAt(u.Part, diag.NoConnection, p.Mask(u.Err.Error())+" ("+f.Class.String()+", "+string(f.Code)+")", whatToDo(f.Code)))
 		}
 		cancel()
 	}
+}
+
+// whatToDo is the hint for a part that cannot connect.
+func whatToDo(code flow.Code) string {
+	switch code {
+	case flow.CodeMissing:
+		return "create what is missing, or correct its name"
+	case flow.CodeAuth:
+		return "check the credentials, the certificates, and what they permit"
+	case flow.CodeUnavailable:
+		return "check the address, and whether a server runs there"
+	}
+	return ""
 }

@@ -77,8 +77,8 @@ func (t *together) add(p *pipelines.Program) {
 		return
 	}
 	t.names[p.Name] = p
-	for _, what := range exclusive(p) {
-		t.taken[what] = p
+	for _, wanted := range exclusive(p) {
+		t.taken[wanted.what] = p
 	}
 }
 
@@ -89,23 +89,26 @@ func (t *together) conflicts(p *pipelines.Program) []diag.Finding {
 			"give one of the two another name")}
 	}
 	var findings []diag.Finding
-	for _, what := range exclusive(p) {
-		if first, twice := t.taken[what]; twice {
-			findings = append(findings, p.Finding(diag.ConflictingKey,
-				fmt.Sprintf("%s is taken by pipeline %q, and only one can have it", what, first.Name), "run one of the two in a process of its own"))
+	for _, wanted := range exclusive(p) {
+		if first, twice := t.taken[wanted.what]; twice {
+			findings = append(findings, p.FindingAt(wanted.part, diag.ConflictingKey,
+				fmt.Sprintf("%s is taken by pipeline %q, and only one can have it", wanted.what, first.Name), "run one of the two in a process of its own"))
 		}
 	}
 	return findings
 }
 
+// only is what one holder alone can have at a time, and the part that wants it.
+type only struct{ part, what string }
+
 // exclusive lists what only one holder can have at a time.
-func exclusive(p *pipelines.Program) []string {
-	var all []string
+func exclusive(p *pipelines.Program) []only {
+	var all []only
 	for i := range p.Sources {
-		all = append(all, p.Sources[i].Traits.Exclusive)
+		all = append(all, only{p.Sources[i].Name, p.Sources[i].Traits.Exclusive})
 	}
 	for i := range p.Sinks {
-		all = append(all, p.Sinks[i].Traits.Exclusive)
+		all = append(all, only{p.Sinks[i].Name, p.Sinks[i].Traits.Exclusive})
 	}
-	return slices.DeleteFunc(all, func(what string) bool { return what == "" })
+	return slices.DeleteFunc(all, func(wanted only) bool { return wanted.what == "" })
 }
