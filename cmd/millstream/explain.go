@@ -129,7 +129,7 @@ func (s *streams) printPromises(pipeline string, promises []mapping.Promise) {
 			b.WriteString(line + "\n")
 		}
 		if len(p.Refused) > 0 {
-			fmt.Fprintf(&b, "  refused   these parts would get lost; to allow it write allow_loss: [%s]\n", strings.Join(p.Refused, ", "))
+			fmt.Fprintf(&b, "  lost      what a message has of these parts; allow_loss: [%s] says that it may be\n", strings.Join(p.Refused, ", "))
 		}
 		b.WriteString("\n")
 	}

@@ -22,7 +22,7 @@ type Promise struct {
 	Mapping  []Entry
 	// Unknown is set when the table does not have one of the two connectors.
 	Unknown bool
-	// Refused are the parts that get lost and that the file does not allow to.
+	// Refused are the parts that get lost and of which the file does not say that they may.
 	Refused []string
 }
 
