@@ -102,17 +102,11 @@ func (o *Outage) Execute(ctx context.Context) (Verdict, error) {
 	return v, err
 }
 
-// once is one outage. Nobody feeds meanwhile, so that what the generator has made is known to be in the source, once.
+// once is one outage.
 func (o *Outage) once(ctx context.Context, p *Process, link *Link, calm *Calm) error {
 	r := o.Rig
 	p.WaitExit(time.Duration(300+r.Rand.IntN(700)) * time.Millisecond)
-	r.feed.Lock()
-	defer r.feed.Unlock()
-	if err := r.burst(waiting); err != nil {
-		return err
-	}
-	p.WaitExit(time.Duration(r.Rand.IntN(500)) * time.Millisecond)
-	if err := o.takeAway(ctx, p, link, calm); err != nil {
+	if err := o.betweenFeeds(ctx, p, link, calm); err != nil {
 		return err
 	}
 	ready := time.Now()
@@ -128,6 +122,19 @@ func (o *Outage) once(ctx context.Context, p *Process, link *Link, calm *Calm) e
 		return fmt.Errorf("the process ended by itself with %d\n%s", p.Code(), p.Log())
 	}
 	return nil
+}
+
+// betweenFeeds takes the broker away while messages wait and none are fed, so that what the generator has made is known to be in the source,
+// once.
+func (o *Outage) betweenFeeds(ctx context.Context, p *Process, link *Link, calm *Calm) error {
+	r := o.Rig
+	r.feed.Lock()
+	defer r.feed.Unlock()
+	if err := r.burst(waiting); err != nil {
+		return err
+	}
+	p.WaitExit(time.Duration(r.Rand.IntN(500)) * time.Millisecond)
+	return o.takeAway(ctx, p, link, calm)
 }
 
 // takeAway takes the broker away and brings it back; it returns when the broker says that it is ready.
