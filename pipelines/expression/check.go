@@ -45,7 +45,8 @@ func parse(text string, s *Scope, w Want) (*parser.Tree, []Problem) {
 	if _, err := checker.Check(tree, config); err != nil {
 		return nil, []Problem{typeProblem(text, tree.Node, err)}
 	}
-	if problems := append(likelyProblems(text, tree.Node), narrowProblems(text, tree.Node)...); len(problems) > 0 {
+	problems := append(likelyProblems(text, tree.Node), narrowProblems(text, tree.Node)...)
+	if problems = append(problems, layoutProblems(text, tree.Node)...); len(problems) > 0 {
 		return nil, problems
 	}
 	if p, bad := wantProblem(tree.Node, w); bad {
