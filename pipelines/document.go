@@ -217,6 +217,7 @@ func (l *loader) program(root *yamldoc.Value) *Program {
 	defer l.context.Enter(top, yamldoc.KnownKeys(l.file)...)()
 	l.prog = &Program{Path: l.path, Description: l.file.Description, name: l.file.Name}
 	l.checkTop(top)
+	l.checkLimits(top)
 	l.loadVars()
 	l.loadConnections()
 	l.loadTables()
@@ -280,6 +281,25 @@ func (l *loader) checkTop(top *yamldoc.Value) {
 	if v := f.Millstream; v != nil && v.Text != "1" {
 		l.findings.Add(v.Whole(diag.BadValue, fmt.Sprintf("version %q of the language is not known here", v.Text), "write millstream: 1, or leave it out"))
 	}
+}
+
+// checkLimits warns of a message that is allowed and does not fit into what may be under way.
+func (l *loader) checkLimits(top *yamldoc.Value) {
+	most := l.file.Limits
+	if most.MaxMessage <= most.InFlightBytes || most.InFlightBytes < 1 {
+		return
+	}
+	at, written := lookup(top, "limits", "in_flight_bytes")
+	if !written {
+		if at, written = lookup(top, "limits", "max_message"); !written {
+			return
+		}
+	}
+	s := at.Scalar()
+	f := s.Whole(diag.BadValue, fmt.Sprintf("max_message is %d bytes, and in_flight_bytes only %d: a message of that size goes alone, and all others wait",
+		most.MaxMessage, most.InFlightBytes), "make max_message smaller, or in_flight_bytes larger")
+	f.Severity = diag.Warning
+	l.findings.Add(f)
 }
 
 // missing reports a key that the top of the file must have, unless a misspelled one has been reported, or the key may have been lost.

@@ -81,7 +81,20 @@ func (l *loader) loadTests() {
 			continue
 		}
 		if l.noVariables(item) {
-			l.prog.Tests = append(l.prog.Tests, l.test(item))
+			t := l.test(item)
+			l.checkTestName(item, t.Name)
+			l.prog.Tests = append(l.prog.Tests, t)
+		}
+	}
+}
+
+// checkTestName reports a second test of one name: what fails could be either.
+func (l *loader) checkTestName(v *yamldoc.Value, name string) {
+	for i := range l.prog.Tests {
+		if at, ok := v.Lookup("name"); ok && name != "" && l.prog.Tests[i].Name == name {
+			at.Finding(l.findings, diag.DuplicateName, fmt.Sprintf("a test is called %q already", name),
+				fmt.Sprintf("line %d has it; choose another name", l.prog.Tests[i].Line))
+			return
 		}
 	}
 }
