@@ -64,12 +64,12 @@ func (s *Storm) Execute(ctx context.Context) (v StormVerdict, err error) {
 		return v, err
 	}
 	defer func() { s.process.Kill() }()
-	if err := errors.Join(s.way.Out.Collect(), s.still.begin(s.Patience)); err != nil {
+	if err := errors.Join(s.way.Out.Collect(), s.still.begin(ctx, s.Patience)); err != nil {
 		return v, err
 	}
-	s.stopFeed = s.way.feed(s.Rate)
+	s.stopFeed = s.way.feed(ctx, s.Rate)
 	err = s.reloads(ctx, &v)
-	if err = errors.Join(err, s.stopFeed(), s.still.end()); err != nil {
+	if err = errors.Join(err, s.stopFeed(), s.still.end(ctx)); err != nil {
 		return v, fmt.Errorf("%w\n%s", err, s.process.Log())
 	}
 	if err := s.finish(&v); err != nil {

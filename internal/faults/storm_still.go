@@ -16,7 +16,6 @@ type bystander struct {
 	stop   func() error
 	before Still
 	member []string
-	failed error
 }
 
 // Still is what came of a pipeline that did not change.
@@ -54,11 +53,11 @@ func (b *bystander) pipeline() string {
 }
 
 // begin feeds it and waits until it flows, with all its connections.
-func (b *bystander) begin(patience time.Duration) error {
+func (b *bystander) begin(ctx context.Context, patience time.Duration) error {
 	if err := b.way.Out.Collect(); err != nil {
 		return err
 	}
-	b.stop = b.way.feed(stillRate)
+	b.stop = b.way.feed(ctx, stillRate)
 	for end := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
 		if n, _ := b.way.Out.Seen(); n > stillRate {
 			break
@@ -69,7 +68,7 @@ func (b *bystander) begin(patience time.Duration) error {
 	}
 	b.before.Connects = b.connects()
 	var err error
-	b.member, err = b.members()
+	b.member, err = b.members(ctx)
 	return err
 }
 
@@ -80,23 +79,21 @@ func (b *bystander) connects() (n int) {
 	return n
 }
 
-func (b *bystander) members() ([]string, error) {
+func (b *bystander) members(ctx context.Context) ([]string, error) {
 	t, ok := b.way.In.(*Topic)
 	if !ok {
 		return nil, nil
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
 	return t.members(ctx)
 }
 
 // end stops feeding, and notes how things stand after the last reload.
-func (b *bystander) end() error {
+func (b *bystander) end(ctx context.Context) error {
 	if b.stop == nil {
 		return nil
 	}
 	b.before.Connects = b.connects() - b.before.Connects
-	now, err := b.members()
+	now, err := b.members(ctx)
 	for _, id := range now {
 		if !slices.Contains(b.member, id) {
 			b.before.Joins++

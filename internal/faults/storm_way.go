@@ -56,8 +56,9 @@ func (w *stormWay) pipeline(source, nodes, sink int) string {
 const stormBacklog = 5000
 
 // feed feeds all the time, until it is told to stop.
-func (w *stormWay) feed(rate int) (stop func() error) {
-	ctx, cancel := context.WithCancel(context.Background())
+func (w *stormWay) feed(ctx context.Context, rate int) (stop func() error) {
+	whole := context.WithoutCancel(ctx) // what was made is fed
+	ctx, cancel := context.WithCancel(ctx)
 	fed := make(chan error, 1)
 	go func() {
 		tick := time.NewTicker(20 * time.Millisecond)
@@ -65,7 +66,7 @@ func (w *stormWay) feed(rate int) (stop func() error) {
 		for ctx.Err() == nil {
 			if seen, _ := w.Out.Seen(); w.gen.Made()-seen < stormBacklog {
 				payloads, keys := w.gen.Next(max(1, rate/50))
-				if err := w.In.Feed(context.Background(), payloads, keys); err != nil { //nolint:contextcheck // what was made is fed
+				if err := w.In.Feed(whole, payloads, keys); err != nil {
 					fed <- fmt.Errorf("feed: %w", err)
 					return
 				}
