@@ -78,7 +78,7 @@ type lateEnd struct {
 	left bool
 }
 
-// outBlock is how many messages the first block of a store has room for, maxOutBlock the largest one, and the most that is kept.
+// outBlock is how many messages the first block of a store has room for at most, maxOutBlock the largest one, and the most that is kept.
 const (
 	outBlock    = 256
 	maxOutBlock = 4096
@@ -192,7 +192,7 @@ func (r *run) refuse(rec int32, why *flow.Error) {
 // newOut gives room for one more message to a sink. Blocks are never moved: the pointers stay good.
 func (r *run) newOut() *flow.Outgoing {
 	if len(r.store) == cap(r.store) {
-		n := min(max(outBlock, 2*cap(r.store)), maxOutBlock)
+		n := min(max(min(outBlock, len(r.batch.Records)+3), 2*cap(r.store)), maxOutBlock) // a pipeline with little to do keeps little
 		if r.small() {
 			n = 4
 		}
