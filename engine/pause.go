@@ -2,7 +2,6 @@ package engine
 
 import (
 	"context"
-	"log/slog"
 	"time"
 
 	"github.com/millstream/millstream/flow"
@@ -65,9 +64,9 @@ func (p *pipeline) unpause() {
 
 // tellEnd tells the log that the pipeline has ended; the lock is held. One that never ran has nothing to tell: who started it knows why.
 func (p *pipeline) tellEnd() {
-	level := slog.LevelInfo
+	tell := p.log.Info
 	if !p.ran {
-		level = slog.LevelDebug
+		tell = p.log.Debug
 	}
 	b := p.count.balance()
 	args := []any{
@@ -77,7 +76,7 @@ func (p *pipeline) tellEnd() {
 	if p.failure != nil {
 		args = append(args, "error", p.failure)
 	}
-	p.log.Log(context.Background(), level, "pipeline ended", args...)
+	tell("pipeline ended", args...)
 }
 
 // whilePaused waits until the pipeline is not paused.

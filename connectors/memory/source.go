@@ -40,8 +40,10 @@ func (s *source) Run(ctx context.Context, in flow.Intake) error {
 // ended says how Run ends after a push that was refused: a stop is no failure. What a pipeline refuses for other reasons goes back to who
 // sent it.
 func (s *source) ended(ctx context.Context, left *[]share, err error) error {
-	if ctx.Err() != nil {
+	select {
+	case <-ctx.Done():
 		return nil
+	default:
 	}
 	for _, of := range *left {
 		of.part.refuse(of.first)
