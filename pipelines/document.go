@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -141,7 +142,10 @@ type loader struct {
 	// damaged: YAML errors left parts of the document out, so that what is missing or unused may be there after all.
 	damaged bool
 	// lost: a reference leads nowhere, so that what nothing reads may have been meant by it.
-	lost    bool
+	lost bool
+	// sinksLost: sinks are there that were not read. lossesLost: allow_loss was written and has a finding.
+	sinksLost, lossesLost bool
+
 	guesses int
 	// sound: nothing but the tests can have a finding.
 	sound bool
@@ -275,6 +279,13 @@ func (l *loader) checkTop(top *yamldoc.Value) {
 	default:
 		l.checkName(f.Name, "a pipeline")
 	}
+	known := yamldoc.KnownKeys(l.file)
+	if _, written := top.Lookup("on_error"); !written && misspelled(top, "on_error", known) {
+		f.OnError = &onError{unread: true}
+	}
+	allowed, written := top.Lookup("allow_loss")
+	l.lossesLost = written && (allowed.Kind() != yamldoc.KindSequence || slices.Contains(f.AllowLoss, "")) ||
+		!written && misspelled(top, "allow_loss", known)
 	if d := f.Delivery; d != nil && !d.Broken() {
 		l.checkDelivery(d)
 	}

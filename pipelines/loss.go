@@ -10,7 +10,7 @@ import (
 // checkLosses warns of sinks that have no place for headers where messages with headers come to them, unless the file allows it. It is no
 // error: whether there are headers at all, only the messages know. A sink that reads failures writes them with their headers in any case.
 func (l *loader) checkLosses() {
-	if l.damaged || slices.Contains(l.file.AllowLoss, "headers") {
+	if l.damaged || l.lossesLost || slices.Contains(l.file.AllowLoss, "headers") {
 		return
 	}
 	for _, p := range l.parts {

@@ -110,6 +110,10 @@ func (l *loader) collectParts(top *yamldoc.Value) {
 		key, _ := first.Key()
 		l.findings.Add(key.Whole(diag.ConflictingKey, "a file is either linear (from, steps, to) or a graph (sources, nodes, sinks), not both",
 			"name the source under sources: and let nodes read it with from:"))
+		l.lost, l.sinksLost = true, true
+		for _, c := range l.connections {
+			c.used = true
+		}
 	case linear:
 		l.collectLinear(top)
 	case graph || f.Sinks != nil:
@@ -198,6 +202,7 @@ func (l *loader) collectNamed(v *yamldoc.Value, what string, decode func(name st
 	}
 	if v.Kind() != yamldoc.KindMapping {
 		l.context.WrongType(v, "a mapping of names to "+strings.TrimPrefix(what, "a ")+"s")
+		l.lost, l.sinksLost = true, l.sinksLost || what == "a sink"
 		return
 	}
 	for _, e := range v.Entries() {
@@ -211,7 +216,7 @@ func (l *loader) collectNamed(v *yamldoc.Value, what string, decode func(name st
 // add registers a part under its name. One whose name is taken is compiled all the same, so that all its findings are found.
 func (l *loader) add(p *part) {
 	if old, taken := l.byName[p.name]; taken {
-		l.lost = true
+		l.lost, p.reading = true, true
 		l.findings.Add(p.key.Whole(diag.DuplicateName, fmt.Sprintf("the name %q is taken", p.name),
 			fmt.Sprintf("line %d has a %s of this name; choose another", old.key.Line, old.kind)))
 	} else {

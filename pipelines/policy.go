@@ -2,6 +2,7 @@ package pipelines
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -16,6 +17,8 @@ type onError struct {
 	Then  *yamldoc.Scalar `yaml:"then"`
 	// letters is the sink that then names.
 	letters *part
+	// unread: it has a finding as a whole, and any sink may have been meant by it.
+	unread bool
 }
 
 // UnmarshalYAMLDoc implements yamldoc.Unmarshaler.
@@ -27,8 +30,10 @@ func (e *onError) UnmarshalYAMLDoc(v *yamldoc.Value, c *yamldoc.Context) {
 		yamldoc.Decode(v, &p, c)
 		*e = onError(p)
 	case yamldoc.KindScalar:
+		e.unread = true
 		v.Finding(c.Findings, diag.WrongType, "on_error must be a mapping with retry and then", fmt.Sprintf("write { then: %s }", v.Scalar().Text))
 	default:
+		e.unread = true
 		c.WrongType(v, "a mapping with retry and then")
 	}
 }
@@ -98,6 +103,9 @@ func (l *loader) resolveThen() {
 }
 
 func (l *loader) thenOf(e *onError) {
+	if e != nil && e.unread {
+		l.lettersLost()
+	}
 	if e == nil || e.Then == nil || e.Then.Line == 0 { // without a place it has a finding
 		return
 	}
@@ -106,7 +114,9 @@ func (l *loader) thenOf(e *onError) {
 	}
 	target := l.byName[e.Then.Text]
 	if target == nil || target.kind != sinkPart {
-		l.unknownThen(*e.Then, target)
+		if !l.sinkLost(e.Then.Text) {
+			l.unknownThen(*e.Then, target)
+		}
 		return
 	}
 	target.letters = true
@@ -198,6 +208,11 @@ func (l *loader) unknownThen(word yamldoc.Scalar, target *part) {
 		l.lettersLost()
 	}
 	l.findings.Add(word.Whole(diag.UnknownName, fmt.Sprintf("then: %s names no sink", strconv.Quote(word.Text)), hint))
+}
+
+// sinkLost tells whether a sink of that name may be there beside what could be read.
+func (l *loader) sinkLost(name string) bool {
+	return l.sinksLost || slices.ContainsFunc(l.parts, func(p *part) bool { return p.kind == sinkPart && p.name == name })
 }
 
 // lettersLost notes that any sink may have been meant by a then.
