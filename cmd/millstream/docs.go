@@ -18,7 +18,7 @@ func docsCommand(s *streams) *cobra.Command {
 		Long: "docs prints what the reference says of a verb, a connector, a codec, a function, or the code in the brackets of a finding, with examples.\n" +
 			"A name that means several things gets all of them.",
 		Example: "  millstream docs filter\n  millstream docs kafka\n  millstream docs sha256\n  millstream docs unknown-name",
-		Args:    cobra.ExactArgs(1),
+		Args:    oneArgument("the name of a verb, connector, codec or function, or a code, such as millstream docs filter; millstream list shows what there is"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			g, err := s.grammar()
 			if err != nil {

@@ -45,7 +45,7 @@ func evalCommand(s *streams) *cobra.Command {
 		Example: `  echo '{"temp": 40}' | millstream eval 'body.temp * 1.8 + 32'
   millstream eval -f orders.yaml -i order.json 'lookup("countries", body.country).name'
   millstream eval 'sha256("a")'`,
-		Args: cobra.ExactArgs(1),
+		Args: oneArgument("an expression, in quotes for the shell, such as millstream eval 'body.temp > 30'"),
 		RunE: func(c *cobra.Command, args []string) error {
 			return s.eval(args[0], &f, c.Flags().Changed("key"))
 		},

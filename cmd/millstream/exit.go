@@ -1,6 +1,11 @@
 package main
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+)
 
 // The exit codes. Every command uses these and no others.
 const (
@@ -44,4 +49,14 @@ func exitCode(err error) int {
 		return exitInvalid // what cobra itself refuses is wrong usage
 	}
 	return exitFine
+}
+
+// oneArgument takes one argument, and says what it is when there is none or there are more.
+func oneArgument(what string) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if len(args) == 1 {
+			return nil
+		}
+		return failWith(exitInvalid, fmt.Errorf("%s takes one argument and got %d: write %s", c.Name(), len(args), what))
+	}
 }

@@ -17,7 +17,7 @@ func fmtCommand(s *streams) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "fmt PATH…",
 		Short: "Lay pipeline files out",
-		Long: "fmt prints pipeline files, and every *.yaml of directories, in one layout: two spaces a level, expressions in block style. Comments and\n" +
+		Long: "fmt prints a pipeline file, or checks or writes several and every *.yaml of directories, in one layout: two spaces a level, expressions in block style. Comments and\n" +
 			"the order of keys stay, and what a file means never changes. With -w the files are written, with --check only named: it then ends with 1\n" +
 			"when a file would change. A file that is no YAML is an error, and the others are formatted all the same.",
 		Args: cobra.MinimumNArgs(1),
@@ -42,6 +42,9 @@ func (s *streams) fmt(paths []string, write, check bool) error {
 	g, err := s.grammar()
 	if err != nil {
 		return failWith(exitFailed, err)
+	}
+	if len(files) > 1 && !write && !check {
+		return failWith(exitInvalid, fmt.Errorf("%d files would be printed as one: write -w, --check, or one file", len(files)))
 	}
 	changed, refused := 0, false
 	for _, file := range files {

@@ -18,7 +18,7 @@ func newCommand(s *streams) *cobra.Command {
 		Long: "new prints a pipeline file that reads from one connector, does what the verbs say and writes to another. It validates as it is: change\n" +
 			"what it reads, does and writes. Between the slashes stand any number of verbs, or none.",
 		Example: "  millstream new stdin/filter,transform/stdout > first.yaml\n  millstream new kafka//file",
-		Args:    cobra.ExactArgs(1),
+		Args:    oneArgument("source/verb,verb/sink, such as millstream new stdin/filter/stdout"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			parts := strings.Split(args[0], "/")
 			if len(parts) != 3 {
