@@ -29,13 +29,9 @@ func tryConnections(ctx context.Context, programs []*pipelines.Program, findings
 
 // whatToDo is the hint for a part that cannot connect.
 func whatToDo(code flow.Code) string {
-	switch code {
-	case flow.CodeMissing:
-		return "create what is missing, or correct its name"
-	case flow.CodeAuth:
-		return "check the credentials, the certificates, and what they permit"
-	case flow.CodeUnavailable:
-		return "check the address, and whether a server runs there"
-	}
-	return ""
+	return map[flow.Code]string{
+		flow.CodeMissing:     "create what is missing, or correct its name",
+		flow.CodeAuth:        "check the credentials, the certificates, and what they permit",
+		flow.CodeUnavailable: "check the address, and whether a server runs there",
+	}[code]
 }

@@ -55,7 +55,9 @@ func buildAddress(b *config.Builder, h *HTTP) *address {
 func (a *address) computed() bool { return a.url != nil && a.url.Computed() }
 
 // inClear tells that requests go over a network without TLS. A nil address has a finding.
-func (a *address) inClear() bool { return a != nil && a.url != nil && httpclient.InClear(a.url.Prefix()) }
+func (a *address) inClear() bool {
+	return a != nil && a.url != nil && httpclient.InClear(a.url.Prefix())
+}
 
 // render gives the URL for a message, and its host, for people.
 func (a *address) render(m *flow.Message) (text, host string, err error) {
