@@ -113,7 +113,7 @@ func fixedDir(pattern string) string {
 
 // pass looks at all files once and reads what is new. more tells that some have more already.
 func (f *follower) pass(ctx context.Context, in flow.Intake) (more bool, err error) {
-	if err := f.discover(); err != nil {
+	if err := f.discover(ctx); err != nil || ctx.Err() != nil {
 		return false, err
 	}
 	for _, s := range slices.Clone(f.streams) {
@@ -135,7 +135,7 @@ func (f *follower) pass(ctx context.Context, in flow.Intake) (more bool, err err
 }
 
 // discover finds out which files there are and what has become of those that are known.
-func (f *follower) discover() error {
+func (f *follower) discover(ctx context.Context) error {
 	all, err := look(f.pattern)
 	if err != nil {
 		if !f.follow {
@@ -176,11 +176,20 @@ func (f *follower) discover() error {
 		}
 	}
 	f.begun = true
-	if err := f.kept(f.positions.save(first)); first {
-		return err
+	err = f.kept(f.positions.save(first))
+	// Where reading begins at the end, a next run would begin at a later one unless this one is kept. Everywhere else it repeats at most.
+	for first && f.fromEnd && f.positions.fresh && err != nil && ctx.Err() == nil {
+		select {
+		case <-time.After(lookAgain):
+			err = f.kept(f.positions.save(true))
+		case <-ctx.Done():
+		}
 	}
 	return nil
 }
+
+// lookAgain is how long the first position rests before it is tried to be kept again.
+const lookAgain = 500 * time.Millisecond
 
 // kept says when positions cannot be written any more, and when they can again.
 func (f *follower) kept(err error) error {

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/millstream/millstream/connectors/connectortest"
 )
@@ -43,6 +44,43 @@ func TestPositionsThatCannotBeKeptAreSaidOnce(t *testing.T) {
 	r.stop()
 	add(t, path, "more\n")
 	start(t, following(path), host).want("more")
+}
+
+// TestAPositionThatCannotBeKeptAtTheStart does not end the source: what is read from the beginning can be read again, and where reading begins
+// at the end it waits until that is known for good.
+func TestAPositionThatCannotBeKeptAtTheStart(t *testing.T) {
+	block := func(t *testing.T, host *connectortest.Host) (room func()) {
+		t.Helper()
+		name := filepath.Join(host.State, "positions.json.next")
+		if err := os.MkdirAll(name, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		return func() {
+			if err := os.Remove(name); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	t.Run("from the beginning", func(t *testing.T) {
+		host := connectortest.NewHost(t)
+		room := block(t, host)
+		path := write(t, filepath.Join(t.TempDir(), "in.log"), "0\n1\n")
+		r := start(t, following(path), host)
+		r.want("0", "1")
+		room()
+		r.stop()
+	})
+	t.Run("from the end", func(t *testing.T) {
+		host := connectortest.NewHost(t)
+		room := block(t, host)
+		path := write(t, filepath.Join(t.TempDir(), "in.log"), "old\n")
+		r := start(t, following(path)+"start: end\n", host)
+		time.Sleep(50 * time.Millisecond)
+		add(t, path, "new\n")
+		room()
+		r.want("new")
+		r.stop()
+	})
 }
 
 // loud keeps what is logged.

@@ -60,6 +60,24 @@ func (c *Sink) connect(cl cluster, p *preparer) func(context.Context, flow.Host)
 func (c *cluster) checkGroup(ctx context.Context, client *kgo.Client, group string) error {
 	ctx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
+	for {
+		// A cluster that has just been started has no coordinator until the first group asks for one.
+		err := c.describeGroup(ctx, client, group)
+		if !isAny(err, kerr.CoordinatorNotAvailable, kerr.CoordinatorLoadInProgress, kerr.NotCoordinator) {
+			return err
+		}
+		select {
+		case <-time.After(coordinatorPause):
+		case <-ctx.Done():
+			return err
+		}
+	}
+}
+
+// coordinatorPause is between two questions to a coordinator that is not there yet.
+const coordinatorPause = 200 * time.Millisecond
+
+func (c *cluster) describeGroup(ctx context.Context, client *kgo.Client, group string) error {
 	req := kmsg.NewPtrDescribeGroupsRequest()
 	req.Groups = []string{group}
 	resp, err := req.RequestWith(ctx, client)
