@@ -21,7 +21,15 @@ import (
 
 func serve(t *testing.T, h http.HandlerFunc) *httptest.Server {
 	t.Helper()
-	s := httptest.NewServer(h)
+	return watched(t, h, nil)
+}
+
+// watched is serve with somebody who is told of connections.
+func watched(t *testing.T, h http.HandlerFunc, state func(net.Conn, http.ConnState)) *httptest.Server {
+	t.Helper()
+	s := httptest.NewUnstartedServer(h)
+	s.Config.ConnState = state
+	s.Start()
 	t.Cleanup(s.Close)
 	return s
 }
@@ -61,13 +69,12 @@ func TestARequestArrivesAndItsAnswerComesBack(t *testing.T) {
 }
 
 func TestConnectionsAreUsedAgain(t *testing.T) {
-	s := serve(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(make([]byte, 100)) })
 	var opened atomic.Int32
-	s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+	s := watched(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(make([]byte, 100)) }, func(_ net.Conn, state http.ConnState) {
 		if state == http.StateNew {
 			opened.Add(1)
 		}
-	}
+	})
 	c := client(t, httpclient.Options{})
 	for range 20 {
 		if _, err := c.Do(t.Context(), &httpclient.Request{URL: s.URL}); err != nil {
@@ -83,8 +90,7 @@ func TestConnectionsToManyHostsAreNotAllKept(t *testing.T) {
 	var open atomic.Int32
 	c := client(t, httpclient.Options{MaxConns: 2})
 	for range 10 {
-		s := serve(t, func(http.ResponseWriter, *http.Request) {})
-		s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		s := watched(t, func(http.ResponseWriter, *http.Request) {}, func(_ net.Conn, state http.ConnState) {
 			switch state {
 			case http.StateNew:
 				open.Add(1)
@@ -92,7 +98,7 @@ func TestConnectionsToManyHostsAreNotAllKept(t *testing.T) {
 				open.Add(-1)
 			default:
 			}
-		}
+		})
 		if _, err := c.Do(t.Context(), &httpclient.Request{URL: s.URL}); err != nil {
 			t.Fatal(err)
 		}
