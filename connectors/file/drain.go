@@ -199,6 +199,7 @@ func (f *follower) push(ctx context.Context, in flow.Intake, t *tail, segment *l
 		if b == nil {
 			return nil
 		}
+		f.positions.room(ctx, len(b.Records), f.limits.InFlight)
 		f.positions.push(b, t.at, segment.Offset, t.edge)
 		if err := in.Push(ctx, b); err != nil {
 			f.Settle(b)

@@ -1,6 +1,7 @@
 package file
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"math/rand/v2"
@@ -21,6 +22,9 @@ type positions struct {
 	flying  map[*flow.Batch]*pending
 	lanes   map[*flow.Lane]int // batches that are not settled
 	changes uint64
+	// unsaved counts the records that a kill would repeat: pushed, and not written down as settled. lower is closed and replaced when it falls.
+	unsaved int
+	lower   chan struct{}
 
 	writing sync.Mutex
 	written uint64
@@ -45,6 +49,7 @@ type pending struct {
 	edge mark
 	done bool
 	stop int64 // the first byte that must be read again; -1 when all is settled
+	size int   // in records; 0 once they do not count as unsaved any more
 }
 
 func openPositions(dir string, log *slog.Logger) (*positions, error) {
@@ -52,7 +57,8 @@ func openPositions(dir string, log *slog.Logger) (*positions, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &positions{store: store, fresh: fresh, flying: map[*flow.Batch]*pending{}, lanes: map[*flow.Lane]int{}, changes: state.Sequence, written: state.Sequence}
+	p := &positions{store: store, fresh: fresh, flying: map[*flow.Batch]*pending{}, lanes: map[*flow.Lane]int{}, changes: state.Sequence, written: state.Sequence,
+		lower: make(chan struct{})}
 	for _, e := range state.Entries {
 		p.files = append(p.files, &position{entry: e})
 	}
@@ -113,10 +119,41 @@ func (p *positions) change(f *position, edit func(e *entry)) {
 	p.changes++
 }
 
+// room waits until another batch leaves no more than most records unsaved: what is settled behind a record that is not counts too, because a
+// kill would repeat it. One batch there is always room for.
+func (p *positions) room(ctx context.Context, records, most int) {
+	for {
+		p.mu.Lock()
+		full, lower := p.unsaved > 0 && p.unsaved+records > most, p.lower
+		p.mu.Unlock()
+		if !full {
+			return
+		}
+		select {
+		case <-lower:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// lowered lets records not count as unsaved any more.
+func (p *positions) lowered(records int) {
+	if records == 0 {
+		return
+	}
+	p.mu.Lock()
+	p.unsaved -= records
+	close(p.lower)
+	p.lower = make(chan struct{})
+	p.mu.Unlock()
+}
+
 // push notes a batch before it is handed to the engine.
 func (p *positions) push(b *flow.Batch, f *position, next int64, edge mark) {
-	e := &pending{of: f, next: next, edge: edge, stop: -1}
+	e := &pending{of: f, next: next, edge: edge, stop: -1, size: len(b.Records)}
 	p.mu.Lock()
+	p.unsaved += e.size
 	f.pending = append(f.pending, e)
 	p.flying[b] = e
 	p.lanes[b.Lane]++
@@ -126,18 +163,21 @@ func (p *positions) push(b *flow.Batch, f *position, next int64, edge mark) {
 // settle notes what became of a batch, before its memory is used again, and writes down how far everything is settled, when that has moved.
 func (p *positions) settle(b *flow.Batch) (moved bool, err error) {
 	p.mu.Lock()
-	moved = p.advance(b)
+	moved, records := p.advance(b)
 	p.mu.Unlock()
+	defer func() { p.lowered(records) }()
 	if !moved {
 		return false, nil
 	}
 	return true, p.save(false)
 }
 
-func (p *positions) advance(b *flow.Batch) (moved bool) {
+// advance moves the position of a file behind what is settled in one piece. records are those that are as saved as they can be once that
+// is written down.
+func (p *positions) advance(b *flow.Batch) (moved bool, records int) {
 	e, ok := p.flying[b]
 	if !ok {
-		return false
+		return false, 0
 	}
 	delete(p.flying, b)
 	if p.lanes[b.Lane]--; p.lanes[b.Lane] == 0 {
@@ -154,20 +194,30 @@ func (p *positions) advance(b *flow.Batch) (moved bool) {
 	for len(f.pending) > 0 && f.pending[0].done && !f.blocked {
 		first := f.pending[0]
 		f.pending = f.pending[1:]
+		records += first.size
+		first.size = 0
 		f.Offset, f.Edge = first.next, first.edge
 		if first.stop >= 0 {
 			f.Offset, f.Edge, f.blocked = first.stop, mark{}, true
 		}
 		moved = true
 	}
+	if f.blocked { // nothing of this file is written down any more
+		for _, behind := range f.pending {
+			if behind.done {
+				records += behind.size
+				behind.size = 0
+			}
+		}
+	}
 	if !moved {
-		return false
+		return false, records
 	}
 	p.changes++
 	if f.retired && !f.blocked && len(f.pending) == 0 {
 		p.remove(f)
 	}
-	return true
+	return true, records
 }
 
 // save writes down what has changed. Several that come at once share one write.

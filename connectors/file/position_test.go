@@ -1,6 +1,7 @@
 package file
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -204,4 +206,50 @@ func FuzzState(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestWhatIsSettledBehindAHoleCountsAsUnsaved holds reading back when a kill would repeat more than may be in flight, however much of it is
+// settled already.
+func TestWhatIsSettledBehindAHoleCountsAsUnsaved(t *testing.T) {
+	p, err := openPositions(t.TempDir(), slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = p.close() }()
+	f := p.add("in", identity{device: 1, inode: 1})
+	lane := flow.NewLane("in")
+	var batches []*flow.Batch
+	for i := range 4 {
+		b := &flow.Batch{Lane: lane, Records: make([]flow.Record, 10)}
+		p.push(b, f, int64(i+1)*100, mark{})
+		batches = append(batches, b)
+	}
+	settled := func(b *flow.Batch) {
+		for i := range b.Records {
+			b.Records[i].Finish(flow.Delivered)
+		}
+		if _, err := p.settle(b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, b := range batches[1:] {
+		settled(b)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		p.room(ctx, 10, 40)
+		close(done)
+	}()
+	select {
+	case <-done:
+		t.Error("there is room for more, though 40 records would be repeated")
+	case <-time.After(50 * time.Millisecond):
+	}
+	settled(batches[0])
+	<-done
+	cancel()
+	if p.unsaved != 0 {
+		t.Errorf("%d records are unsaved when all are settled", p.unsaved)
+	}
 }
