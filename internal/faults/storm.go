@@ -97,8 +97,10 @@ func (s *Storm) put(name, text string) error {
 
 // reloads changes the file and reloads, again and again.
 func (s *Storm) reloads(ctx context.Context, v *StormVerdict) (err error) {
+	// The last one is right: a process that ends on a file that could not be taken over says so with its exit code.
 	invalid := slices.Concat(slices.Repeat([]bool{true}, s.Invalid), make([]bool, s.Reloads-s.Invalid))
-	s.Rand.Shuffle(len(invalid), func(i, j int) { invalid[i], invalid[j] = invalid[j], invalid[i] })
+	last := len(invalid) - 1
+	s.Rand.Shuffle(last, func(i, j int) { invalid[i], invalid[j] = invalid[j], invalid[i] })
 	if err := s.flows(ctx); err != nil {
 		return err
 	}
