@@ -257,6 +257,10 @@ func (f *follower) adopt(file found, atEnd bool) error {
 	if t.offset, t.edge, err = t.end(f.ratio); err != nil {
 		return fmt.Errorf("find the end of %s: %w", file.path, err)
 	}
+	// The file may have grown since it was looked at: a size that is smaller than the position would look like one that was cut.
+	if t.info, err = t.file.Stat(); err != nil {
+		return fmt.Errorf("look at %s: %w", file.path, err)
+	}
 	head, err := markAt(t.file, 0, headSize)
 	if err != nil {
 		return fmt.Errorf("read %s: %w", file.path, err)
