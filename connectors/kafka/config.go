@@ -2,7 +2,6 @@ package kafka
 
 import (
 	"fmt"
-	"path"
 	"strings"
 	"time"
 
@@ -232,14 +231,4 @@ const maxTopic = 249
 
 func legalInTopic(c byte) bool {
 	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '.' || c == '_' || c == '-'
-}
-
-// matches tells whether a name matches one of the globs.
-func matches(globs []string, name string) bool {
-	for _, g := range globs {
-		if ok, err := path.Match(g, name); err == nil && ok {
-			return true
-		}
-	}
-	return false
 }

@@ -178,7 +178,7 @@ func (p *preparer) destination(m *flow.Message) (string, error) {
 	if err := checkTopic(name); err != nil {
 		return "", flow.Errorf(flow.Permanent, flow.CodeInvalidName, "%w", err)
 	}
-	if len(p.allow) > 0 && !matches(p.allow, name) {
+	if len(p.allow) > 0 && !transport.Matches(p.allow, name) {
 		return "", flow.Errorf(flow.Permanent, flow.CodeInvalidName, "the topic %q matches none of allow: %s", name, strings.Join(p.allow, ", "))
 	}
 	return name, nil
