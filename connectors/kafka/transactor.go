@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millstream/millstream/flow"
+	"github.com/millstream/millstream/internal/failpoint"
 )
 
 // transactor is the source of a pipeline that delivers exactly once: it reads for a moment, waits until all of it has ended, and commits
@@ -309,7 +310,9 @@ func (s *transactor) finish(ctx context.Context, session *kgo.GroupTransactSessi
 	defer cancel()
 	s.transaction.end()
 	filled := y.over()
+	failpoint.Hit(failpoint.TransactionEnding)
 	committed, err = session.End(ctx, kgo.TransactionEndTry(y.whole()))
+	failpoint.Hit(failpoint.TransactionEnded)
 	s.mu.Lock()
 	s.begun = false
 	for name, m := range s.marks {

@@ -24,6 +24,12 @@ const (
 	StateRenamed = "state_renamed" // the new one is in its place
 )
 
+// The places of a transaction that a source of Kafka ends; what happens between the two is the client's.
+const (
+	TransactionEnding = "transaction_ending" // all in it has ended, it is open
+	TransactionEnded  = "transaction_ended"  // it is committed or given up
+)
+
 // The places of a reload, in their order. The first is passed once per reload, the others once per pipeline that changes.
 const (
 	ReloadPlan     = "reload_plan"     // it is decided what happens to each pipeline
@@ -40,6 +46,9 @@ func Places() []string {
 
 // Positions lists those that only sources pass which keep their position in a file.
 func Positions() []string { return []string{StateWritten, StateRenamed} }
+
+// Transactions lists those that only sources pass which read in transactions.
+func Transactions() []string { return []string{TransactionEnding, TransactionEnded} }
 
 // Reloads lists those that a reload passes.
 func Reloads() []string {

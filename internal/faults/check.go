@@ -29,6 +29,8 @@ type Verdict struct {
 	P99 float64 `json:"p99_ms,omitempty"`
 	// Resumed are the times from the end of each fault to the next message that came.
 	Resumed *Spread `json:"resumed_ms,omitempty"`
+	// ResumedAfter tells them apart by what had happened.
+	ResumedAfter map[string]*Spread `json:"resumed_after_ms,omitempty"`
 	// Outage is the most that the engine did in a second of an outage; Connects how often it connected in all.
 	Outage   *Calm `json:"outage,omitempty"`
 	Connects int   `json:"connects,omitempty"`

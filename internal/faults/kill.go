@@ -24,6 +24,9 @@ func Places(r *Route) []string {
 	if _, ok := r.In.(*Lines); ok {
 		places = append(places, failpoint.Positions()...)
 	}
+	if r.Once {
+		places = append(places, failpoint.Transactions()...)
+	}
 	return append(places, Random)
 }
 

@@ -56,6 +56,7 @@ func (w *Weather) Execute() (Verdict, error) {
 		return Verdict{}, err
 	}
 	r.resumed = nil
+	after := map[string][]float64{}
 	for i := range w.N {
 		event := w.Events[r.Rand.IntN(len(w.Events))]
 		p.WaitExit(time.Duration(200+r.Rand.IntN(600)) * time.Millisecond)
@@ -68,11 +69,16 @@ func (w *Weather) Execute() (Verdict, error) {
 			return Verdict{}, fmt.Errorf("event %d, %s: the process ended by itself with %d\n%s", i+1, event, p.Code(), p.Log())
 		}
 		r.events[event]++
-		r.Say("%s (%d of %d): resumed after %.0f ms", event, i+1, w.N, r.resumed[len(r.resumed)-1])
+		took := r.resumed[len(r.resumed)-1]
+		after[event] = append(after[event], took)
+		r.Say("%s (%d of %d): resumed after %.0f ms", event, i+1, w.N, took)
 	}
 	link.Set(proxy.Shape{})
 	v, err := r.Finish(p)
-	v.Connects = link.Accepted()
+	v.Connects, v.ResumedAfter = link.Accepted(), map[string]*Spread{}
+	for event, took := range after {
+		v.ResumedAfter[event] = NewSpread(took)
+	}
 	return v, err
 }
 

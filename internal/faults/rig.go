@@ -37,15 +37,10 @@ func NewRig(ctx context.Context, s Setup) (*Rig, error) {
 	}, nil
 }
 
-// Bound is how many messages may come twice after so many kills. A file's position stands before the first batch that is not settled, and a
-// batch or two behind it may be settled already, by goroutines that were sooner: they come again beside what was in flight.
+// Bound is how many messages may come twice after so many kills.
 func (r *Rig) Bound(kills int) int {
-	_, file := r.Route.In.(*Lines)
-	switch {
-	case r.Route.Once:
+	if r.Route.Once {
 		return 0
-	case file:
-		return 2 * kills * InFlight
 	}
 	return kills * InFlight
 }

@@ -197,5 +197,5 @@ func list() {
 	fmt.Println("routes:", strings.Join(faults.Routes(), " "))
 	fmt.Println("events of brokers:", faults.EventKill, faults.EventFreeze)
 	fmt.Println("events of networks:", strings.Join(faults.NetEvents(), " "))
-	fmt.Println("places:", strings.Join(slices.Concat(faults.Places(&faults.Route{In: &faults.Lines{}}), faults.ReloadPlaces()), " "))
+	fmt.Println("places:", strings.Join(slices.Concat(faults.Places(&faults.Route{In: &faults.Lines{}, Once: true}), faults.ReloadPlaces()), " "))
 }
