@@ -195,30 +195,8 @@ func (l *loader) splitConnector(v *yamldoc.Value, common []string, side string) 
 	return "", nil, rest, false
 }
 
-// laterConnectors and laterOptions, the latter by their connector, are in the language and not built yet.
-var (
-	laterConnectors = []string{"http", "mqtt", "nats", "rocketmq", "redis"}
-	laterOptions    = map[string][]string{"file": {"follow", "start", "rotate"}}
-)
-
-// withoutLater refuses options that are not available yet.
-func (l *loader) withoutLater(connector string, options *yamldoc.Value, config any) (*yamldoc.Value, bool) {
-	known := yamldoc.KnownKeys(config)
-	later := func(key string) bool {
-		return slices.Contains(laterOptions[connector], key) && !slices.Contains(known, key)
-	}
-	found := false
-	for _, e := range options.Entries() {
-		if later(e.Key.Text) {
-			found = true
-			l.findings.Add(e.Key.Whole(diag.NotAvailable, fmt.Sprintf("%s of %s is not available yet", e.Key.Text, connector), "leave it out"))
-		}
-	}
-	if !found {
-		return options, false
-	}
-	return options.Without(later), true
-}
+// laterConnectors are in the language and not built yet.
+var laterConnectors = []string{"mqtt", "nats", "rocketmq", "redis"}
 
 // noConnector names the key that was probably meant as the connector.
 func (l *loader) noConnector(v *yamldoc.Value, common []string, side string) {
@@ -261,8 +239,7 @@ func (l *loader) decodeSettings(connector string, options *yamldoc.Value, into a
 		}
 		options = merged
 	}
-	options, later := l.withoutLater(connector, options, into)
-	return options, yamldoc.Decode(options, into, l.context) && !l.damaged && !later
+	return options, yamldoc.Decode(options, into, l.context) && !l.damaged
 }
 
 // decodePart decodes options of which some are not known, so that none is missed.
