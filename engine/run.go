@@ -220,7 +220,8 @@ func (r *run) markLetter(o *flow.Outgoing, lt *letter) {
 func (r *run) room(n int) []byte {
 	if cap(r.buf)-len(r.buf) < n {
 		if !r.small() {
-			n = max(bufferChunk, n)
+			// Many small batches may be under way: each gets what it is likely to need.
+			n = max(n, min(bufferChunk, max(n*len(r.batch.Records), 2*cap(r.buf))))
 		}
 		r.buf = make([]byte, 0, n)
 	}
