@@ -48,6 +48,8 @@ type SinkCount struct {
 	Delivered int64  `json:"delivered"`
 	Errors    int64  `json:"errors"`
 	Dropped   int64  `json:"dropped"`
+	// NotOpen says why an optional sink is not open; empty when it is. Secrets are masked.
+	NotOpen string `json:"not_open,omitempty"`
 }
 
 // counters are what a pipeline has counted, over all its revisions: what goes by a name goes on as long as the name does.

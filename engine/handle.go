@@ -178,8 +178,18 @@ func (r *run) leaveOffers() {
 	}
 }
 
-// send calls the sink. A panic there fails the messages, and a second answer counts for nothing.
+// send calls the sink. A panic there fails the messages, and a second answer counts for nothing. What an optional sink is sent that is not
+// open, a dead letter, fails as its opening did.
 func (s *sinkRun) send(ctx context.Context, outs []*flow.Outgoing, done func()) {
+	if s.optional != nil {
+		if why := s.optional.opening.why(); why != nil {
+			for _, o := range outs {
+				o.Err = why
+			}
+			done()
+			return
+		}
+	}
 	var answered atomic.Bool
 	answer := func() {
 		if answered.CompareAndSwap(false, true) {

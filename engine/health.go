@@ -36,12 +36,8 @@ func (s *sinkRun) answered(hard context.Context, outs []*flow.Outgoing) {
 	h := &s.health
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if failed < len(outs) && h.failing {
-		h.failing = false
-		close(h.recovered)
-		h.recovered = nil
-		s.p.log.Info("sink works again", "node", s.name, "failed_sends", h.failures)
-		h.failures = 0
+	if failed < len(outs) {
+		s.worksLocked()
 	}
 	if failure == nil {
 		return
@@ -57,6 +53,25 @@ func (s *sinkRun) answered(hard context.Context, outs []*flow.Outgoing) {
 		s.p.log.Warn("sink failed; what is transient is tried again, the rest goes by on_error", "node", e.Node,
 			"class", e.Class.String(), "code", string(e.Code), "error", e.Message, "failed_sends", h.failures)
 	}
+}
+
+// works notes that the sink works, and wakes those that wait for that.
+func (s *sinkRun) works() {
+	s.health.mu.Lock()
+	defer s.health.mu.Unlock()
+	s.worksLocked()
+}
+
+func (s *sinkRun) worksLocked() {
+	h := &s.health
+	if !h.failing {
+		return
+	}
+	h.failing = false
+	close(h.recovered)
+	h.recovered = nil
+	s.p.log.Info("sink works again", "node", s.name, "failed_sends", h.failures)
+	h.failures = 0
 }
 
 // recovery is closed when a sink that fails now works again; nil when it does not fail.

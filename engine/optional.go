@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/millstream/millstream/flow"
+	"github.com/millstream/millstream/pipelines"
 )
 
 // optionalQueueSize bounds what waits for an optional sink, in messages; its bytes are bounded by the pipeline's in_flight_bytes.
@@ -13,13 +14,14 @@ const optionalQueueSize = 1024
 
 // optionalSink feeds a sink that nobody waits for: what does not fit into its queue, or what the sink refuses, is dropped and counted.
 type optionalSink struct {
-	p    *pipeline
-	sink *sinkRun
-	most int64 // bytes that may wait
+	p       *pipeline
+	sink    *sinkRun
+	opening *opening
 
 	mu     sync.Mutex
 	queue  []*flow.Outgoing
 	bytes  int64 // queued, and those that are being sent
+	most   int64 // bytes that may wait
 	wake   chan struct{}
 	closed bool
 	ended  chan struct{}
@@ -31,19 +33,30 @@ type optionalSink struct {
 // tellEvery is how often the log tells of drops at most.
 const tellEvery = time.Second
 
-// newOptionalSink begins to feed a sink, once after is closed where it is not nil: what the sink before it has queued goes first.
-func newOptionalSink(sink *sinkRun, most int64, after <-chan struct{}) *optionalSink {
-	o := &optionalSink{p: sink.p, sink: sink, most: most, wake: make(chan struct{}, 1), ended: make(chan struct{})}
+func newOptionalSink(sink *sinkRun) *optionalSink {
+	return &optionalSink{
+		p: sink.p, sink: sink, opening: newOpening(sink), wake: make(chan struct{}, 1), ended: make(chan struct{}),
+	}
+}
+
+// start begins to open the sink, and feeds it once it is open and after is closed, where that is not nil: what the sink before it has
+// queued goes first.
+func (o *optionalSink) start(prog *pipelines.Program, spec *pipelines.Sink, after <-chan struct{}) {
+	o.sink.setMost(prog.Limits.InFlightBytes)
+	o.opening.begin(prog, spec)
 	go func() {
+		defer close(o.ended)
+		if !o.opening.wait() {
+			return
+		}
 		if after != nil {
 			select {
 			case <-after:
-			case <-sink.hard.Done():
+			case <-o.sink.hard.Done():
 			}
 		}
 		o.work()
 	}()
-	return o
 }
 
 // setMost bounds what may wait from now on.
@@ -120,7 +133,6 @@ func (o *optionalSink) take() (outs []*flow.Outgoing, closed bool) {
 }
 
 func (o *optionalSink) work() {
-	defer close(o.ended)
 	for {
 		outs, closed := o.take()
 		if len(outs) > 0 {
@@ -147,12 +159,15 @@ func (o *optionalSink) send(outs []*flow.Outgoing) {
 	o.sink.count.delivered.Add(int64(len(outs) - failed))
 }
 
-// close sends what is queued and ends. When ctx is done first, the rest is given up.
-func (o *optionalSink) close(ctx context.Context) {
+// close sends what is queued and ends, and reports whether the sink is open. When ctx is done first, or the sink was never open, the rest
+// is given up.
+func (o *optionalSink) close(ctx context.Context) (open bool) {
 	defer o.tell()
 	o.mu.Lock()
 	o.closed = true
+	queued := len(o.queue) > 0
 	o.mu.Unlock()
+	open = o.opening.close(ctx, queued)
 	o.signal()
 	select {
 	case <-o.ended:
@@ -160,4 +175,7 @@ func (o *optionalSink) close(ctx context.Context) {
 		o.sink.hardStop()
 		<-o.ended
 	}
+	left, _ := o.take()
+	o.dropped(int64(len(left)))
+	return open
 }

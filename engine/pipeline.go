@@ -102,7 +102,8 @@ func (p *pipeline) setLimits(l flow.Limits) {
 	}
 }
 
-// open connects the sinks, then the sources. On failure everything opened is closed again.
+// open connects the sinks, then the sources. On failure everything opened is closed again. Nobody waits for optional sinks: they come last,
+// and have a moment to open before the first message.
 func (p *pipeline) open(ctx context.Context) (err error) {
 	// A stop ends the opening.
 	ctx, cancel := context.WithCancel(ctx)
@@ -114,10 +115,8 @@ func (p *pipeline) open(ctx context.Context) (err error) {
 		}
 	}()
 	g := p.graph.Load()
-	for i, s := range g.sinks {
-		if err := s.open(ctx, &g.prog.Sinks[i], g.prog.Limits, nil); err != nil {
-			return err
-		}
+	if err := p.openSinks(ctx, g, false); err != nil {
+		return err
 	}
 	for i := range g.prog.Sources {
 		s, err := p.openSource(ctx, g.prog, i)
@@ -125,6 +124,22 @@ func (p *pipeline) open(ctx context.Context) (err error) {
 			return err
 		}
 		p.addSource(s)
+	}
+	if err := p.openSinks(ctx, g, true); err != nil {
+		return err
+	}
+	awaitFirst(ctx, g.sinks)
+	return nil
+}
+
+// openSinks opens those sinks of a graph that are optional, or those that are not.
+func (p *pipeline) openSinks(ctx context.Context, g *graph, optional bool) error {
+	for i, s := range g.sinks {
+		if spec := &g.prog.Sinks[i]; spec.Optional == optional {
+			if err := s.open(ctx, g.prog, spec, nil); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }

@@ -56,6 +56,12 @@ func (h *Pipeline) Sinks() []SinkCount {
 	for i, s := range g.sinks {
 		c := s.count
 		out[i] = SinkCount{Name: s.name, Delivered: c.delivered.Load(), Errors: c.errors.Load(), Dropped: c.dropped.Load()}
+		if s.optional == nil {
+			continue
+		}
+		if why := s.optional.opening.why(); why != nil {
+			out[i].NotOpen = why.Message
+		}
 	}
 	return out
 }

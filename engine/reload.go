@@ -153,6 +153,13 @@ func (r *reload) openNew(ctx context.Context) error {
 			return err
 		}
 	}
+	var opened []*sinkRun
+	for _, c := range r.sinks {
+		if c.opened {
+			opened = append(opened, c.made)
+		}
+	}
+	awaitFirst(ctx, opened)
 	return nil
 }
 
@@ -225,10 +232,10 @@ func (r *reload) switchOver() {
 	}
 }
 
-// oldIndexes is for tests alone: the open sinks in an order that the new program does not have.
+// oldIndexes is for tests alone: the open sinks in an order that the new program does not have. Optional ones have a queue that others lack.
 func (r *reload) oldIndexes(sinks []*sinkRun) []*sinkRun {
 	for i := range sinks {
-		if i < len(r.old.sinks) {
+		if i < len(r.old.sinks) && (sinks[i].optional == nil) == (r.old.sinks[i].optional == nil) {
 			sinks[i] = r.old.sinks[i]
 		}
 	}

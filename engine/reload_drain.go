@@ -203,11 +203,11 @@ func (r *reload) rollBack(ctx context.Context, cause error) error {
 
 // reopen opens what was closed as the old program says, and lets it read.
 func (r *reload) reopen(ctx context.Context) error {
-	limits, reopened := r.old.prog.Limits, map[*sinkRun]*sinkRun{}
+	reopened := map[*sinkRun]*sinkRun{}
 	for _, c := range r.sinks {
 		if c.closed {
 			s := newSinkRun(r.p, c.oldSpec, c.old.number)
-			if err := again(ctx, func() error { return s.open(ctx, c.oldSpec, limits, nil) }); err != nil {
+			if err := again(ctx, func() error { return s.open(ctx, r.old.prog, c.oldSpec, nil) }); err != nil {
 				r.restore(reopened) // they are closed with the pipeline
 				return err
 			}

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -67,7 +68,7 @@ func TestAnOptionalSinkThatIsNotWantedAfterAllIsClosedAtOnce(t *testing.T) {
 		r.start(optionalProgram(r, "v0", "1"))
 		next := optionalProgram(r, "v1", "2")
 		next.Sinks = append(next.Sinks, pipelines.Sink{
-			Name: "last", Open: func(context.Context, flow.Host) (flow.Sink, error) { return nil, errNo },
+			Name: "last", Open: func(context.Context, flow.Host) (flow.Sink, error) { synctest.Wait(); return nil, errNo },
 		})
 		began := time.Now()
 		if _, err := r.reload(next); err == nil || time.Since(began) != 0 {
@@ -75,6 +76,74 @@ func TestAnOptionalSinkThatIsNotWantedAfterAllIsClosedAtOnce(t *testing.T) {
 		}
 		if s := r.sink("optional 2"); s.Opened() != 1 || s.Closed() != 1 {
 			t.Errorf("it was opened %d times and closed %d", s.Opened(), s.Closed())
+		}
+		r.feed(10)
+		r.finish(false)
+	})
+}
+
+// unopened makes the optional sink one that is not opened, as long as it is not up.
+func unopened(p *pipelines.Program, up *atomic.Bool) *pipelines.Program {
+	s := &p.Sinks[1]
+	open := s.Open
+	s.Open = func(ctx context.Context, h flow.Host) (flow.Sink, error) {
+		if !up.Load() {
+			return nil, errNo
+		}
+		return open(ctx, h)
+	}
+	return p
+}
+
+func TestAReloadDoesNotWaitForAnOptionalSinkThatCannotBeOpened(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var up, never atomic.Bool
+		r := newReloadRig(t)
+		r.sink("optional 1").Answer, r.sink("optional 2").Answer = nil, nil
+		r.start(unopened(optionalProgram(r, "v0", "1"), &never))
+		r.feed(10)
+		synctest.Wait()
+		began := time.Now()
+		r.mustReload(unopened(optionalProgram(r, "v1", "2"), &up))
+		if d := time.Since(began); d != 0 {
+			t.Errorf("the reload took %s", d)
+		}
+		if s := r.p.Sinks()[1]; s.Dropped != 20 || s.NotOpen == "" {
+			t.Errorf("what the old sink had queued is not counted: %+v", s)
+		}
+		r.feed(10)
+		time.Sleep(time.Minute)
+		next := unopened(optionalProgram(r, "v2", "2"), &never)
+		if did := r.mustReload(next); len(did.KeptSinks) != 2 {
+			t.Errorf("kept are %q", did.KeptSinks)
+		}
+		up.Store(true)
+		time.Sleep(time.Minute)
+		if n, s := len(r.sink("optional 2").Delivered()), r.p.Sinks()[1]; n != 20 || s.NotOpen != "" {
+			t.Errorf("%d arrived at the sink that was kept while it was being opened, which says %+v", n, s)
+		}
+		r.finish(false)
+		if n := r.sink("optional 1").Opened(); n != 0 {
+			t.Errorf("the sink that was taken away was opened %d times", n)
+		}
+	})
+}
+
+func TestAnOptionalSinkThatCannotBeOpenTwiceIsNotTriedByAReload(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var up atomic.Bool
+		up.Store(true)
+		r := newReloadRig(t)
+		r.sink("optional 1").Answer = nil
+		first := optionalProgram(r, "v0", "1")
+		r.start(unopened(first, &up))
+		next := optionalProgram(r, "v1", "2")
+		next.Sinks[1].Traits.Single = true
+		next.Sinks[1].Connect = func(context.Context, flow.Host) error { return errNo }
+		up.Store(false)
+		r.mustReload(unopened(next, &up))
+		if a, b := r.sink("optional 1"), r.sink("optional 2"); a.Closed() != 1 || b.Opened() != 0 || r.p.Sinks()[1].NotOpen == "" {
+			t.Errorf("the old one was closed %d times, the new one opened %d times: %+v", a.Closed(), b.Opened(), r.p.Sinks()[1])
 		}
 		r.feed(10)
 		r.finish(false)

@@ -183,10 +183,12 @@ func (r *reload) collides(name string, t *flow.Traits) bool {
 	return false
 }
 
-// prepare opens the sink if it is new and can be open now, or tries whether it could be.
+// prepare opens the sink if it is new and can be open now, or tries whether it could be. Nobody waits for an optional one.
 func (c *sinkChange) prepare(ctx context.Context, r *reload) error {
 	switch {
 	case c.spec == nil || c.keep:
+		return nil
+	case c.late && c.spec.Optional:
 		return nil
 	case c.late:
 		return tryConnect(ctx, c.spec.Connect, r.p.host(c.spec.Name, c.spec.Connector, r.next.Limits), "sink", c.name)
@@ -200,7 +202,7 @@ func (c *sinkChange) open(ctx context.Context, r *reload) error {
 		after = c.old.optional.ended
 	}
 	_, err := within(ctx, func() (struct{}, error) {
-		return struct{}{}, c.made.open(ctx, c.spec, r.next.Limits, after)
+		return struct{}{}, c.made.open(ctx, r.next, c.spec, after)
 	}, func(struct{}) { _ = c.made.close(context.Background()) }) //nolint:contextcheck // it came too late for ctx
 	c.opened = err == nil
 	return err

@@ -125,7 +125,14 @@ type simClient struct {
 }
 
 func (s *simSink) open(context.Context, flow.Host) (flow.Sink, error) {
-	if err := s.w.mayOpen(); err != nil {
+	w := s.w
+	if w.program.Sinks[s.index].Optional && !w.isHealed() && w.intn(3) == 0 {
+		w.mu.Lock()
+		w.abandoned = true // a dead letter fails without the sink's knowing
+		w.mu.Unlock()
+		return nil, flow.Errorf(flow.Transient, flow.CodeUnavailable, "simulated: nobody there")
+	}
+	if err := w.mayOpen(); err != nil {
 		return nil, err
 	}
 	return &simClient{simSink: s}, nil

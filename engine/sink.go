@@ -19,7 +19,7 @@ type sinkRun struct {
 	sink     flow.Sink
 	host     *host
 	closed   bool
-	optional *optionalSink
+	optional *optionalSink // nil for a sink that is waited for
 	health   health
 	count    *sinkCounter
 
@@ -29,34 +29,41 @@ type sinkRun struct {
 }
 
 func newSinkRun(p *pipeline, spec *pipelines.Sink, number int) *sinkRun {
-	return &sinkRun{p: p, name: spec.Name, connector: spec.Connector, number: number, count: p.count.sink(spec.Name)}
+	s := &sinkRun{p: p, name: spec.Name, connector: spec.Connector, number: number, count: p.count.sink(spec.Name)}
+	if spec.Optional {
+		s.optional = newOptionalSink(s)
+	}
+	return s
 }
 
-// open opens the sink as a program says, once. after is nil, or closed when an optional sink may begin to send.
-func (s *sinkRun) open(ctx context.Context, spec *pipelines.Sink, limits flow.Limits, after <-chan struct{}) error {
-	s.host = s.p.host(spec.Name, spec.Connector, limits)
+// open opens the sink as a program says, once. An optional sink is opened beside, and cannot fail here: it begins to send once it is open
+// and after is closed, where that is not nil.
+func (s *sinkRun) open(ctx context.Context, prog *pipelines.Program, spec *pipelines.Sink, after <-chan struct{}) error {
+	s.host = s.p.host(spec.Name, spec.Connector, prog.Limits)
+	if s.optional != nil {
+		s.hard, s.hardStop = context.WithCancel(s.p.hard)
+		s.optional.start(prog, spec, after)
+		return nil
+	}
 	sink, err := guarded(func() (flow.Sink, error) { return spec.Open(ctx, s.host) })
 	if err != nil {
 		return errors.Join(openError("sink", spec.Name, err), s.host.release())
 	}
 	s.sink = sink
 	s.hard, s.hardStop = context.WithCancel(s.p.hard)
-	if spec.Optional {
-		s.optional = newOptionalSink(s, limits.InFlightBytes, after)
-	}
 	return nil
 }
 
 // close ends the sink after its last send, and gives back what it was lent. A sink that is not open is left
 // alone.
 func (s *sinkRun) close(ctx context.Context) error {
-	if s.sink == nil || s.closed {
+	if s.hardStop == nil || s.closed {
 		return nil
 	}
 	s.closed = true
 	defer s.hardStop()
-	if s.optional != nil {
-		s.optional.close(ctx)
+	if s.optional != nil && !s.optional.close(ctx) {
+		return nil // it was never open, and has given back what it was lent
 	}
 	return errors.Join(guard(func() error { return s.sink.Close(ctx) }), s.host.release())
 }
