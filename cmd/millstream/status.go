@@ -129,6 +129,11 @@ func printStatus(out io.Writer, s *admin.Status) error {
 		return err
 	}
 	for _, p := range s.Pipelines {
+		for _, k := range p.Sinks {
+			if k.NotOpen != "" {
+				_, _ = fmt.Fprintf(out, "%s: the optional sink %s is not open: %s; what its queue cannot take is dropped\n", p.Name, k.Name, terminal.Text(k.NotOpen))
+			}
+		}
 		if p.Error != "" {
 			_, _ = fmt.Fprintf(out, "%s: %s\n", p.Name, terminal.Text(p.Error))
 		}
