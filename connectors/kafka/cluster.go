@@ -3,11 +3,10 @@ package kafka
 import (
 	"context"
 	"crypto/sha256"
-	"crypto/tls"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,6 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/twmb/franz-go/pkg/sasl"
 	"github.com/twmb/franz-go/pkg/sasl/plain"
 	"github.com/twmb/franz-go/pkg/sasl/scram"
 
@@ -64,10 +64,27 @@ func (c *cluster) address(topic string) string {
 // names are the brokers as messages to people show them.
 func (c *cluster) names() string { return strings.Join(c.brokers, ", ") }
 
-// clientOptions are what every client of the cluster has in common.
-func (c *cluster) clientOptions(host flow.Host) ([]kgo.Opt, error) {
+// clientOptions are what every client of the cluster has in common. The client holds the gates of the process until it is closed; release is
+// for one that could not be made.
+func (c *cluster) clientOptions(host flow.Host) (opts []kgo.Opt, release func() error, err error) {
+	gates, release, err := transport.ShareGates(host)
+	if err != nil {
+		return nil, nil, err
+	}
+	if opts, err = c.optionsThrough(gates, host); err != nil {
+		return nil, nil, errors.Join(err, release())
+	}
+	return append(opts, kgo.WithHooks(closing(release))), release, nil
+}
+
+// optionsThrough are the options of a client whose maker holds the gates for as long as it lives.
+func (c *cluster) optionsThrough(gates *transport.Gates, host flow.Host) ([]kgo.Opt, error) {
 	if len(c.brokers) == 0 {
 		return nil, flow.Errorf(flow.ConfigError, flow.CodeMissing, "no brokers to connect to")
+	}
+	w, err := c.way()
+	if err != nil {
+		return nil, err
 	}
 	opts := []kgo.Opt{
 		kgo.SeedBrokers(c.brokers...),
@@ -77,30 +94,25 @@ func (c *cluster) clientOptions(host flow.Host) ([]kgo.Opt, error) {
 		// Where a broker is back, or a partition has another leader, is looked up once a second at most; by default it is once in five.
 		kgo.MetadataMinAge(time.Second),
 		kgo.RetryBackoffFn(backoff),
-	}
-	settings, err := c.tls.Config(c.dir)
-	if err != nil {
-		return nil, flow.Errorf(flow.ConfigError, flow.CodeMissing, "%w", err)
-	}
-	dial := (&net.Dialer{Timeout: transport.DialTimeout}).DialContext
-	if settings != nil {
-		dial = dialTLS(settings)
+		kgo.RequestTimeoutOverhead(silence),
+		kgo.Dialer(dialer(gates, w)),
 	}
 	if c.sasl != nil {
-		user, password := c.sasl.Username, c.sasl.Password.Reveal()
-		switch c.sasl.Mechanism {
-		case plainMechanism:
-			opts = append(opts, kgo.SASL(plain.Auth{User: user, Pass: password}.AsMechanism()))
-			if settings == nil {
-				dial = transport.DialLoopback
-			}
-		case "SCRAM-SHA-256":
-			opts = append(opts, kgo.SASL(scram.Auth{User: user, Pass: password}.AsSha256Mechanism()))
-		default:
-			opts = append(opts, kgo.SASL(scram.Auth{User: user, Pass: password}.AsSha512Mechanism()))
-		}
+		opts = append(opts, kgo.SASL(c.sasl.mechanism()))
 	}
-	return append(opts, kgo.Dialer(dial)), nil
+	return opts, nil
+}
+
+func (s *SASL) mechanism() sasl.Mechanism {
+	user, password := s.Username, s.Password.Reveal()
+	switch s.Mechanism {
+	case plainMechanism:
+		return plain.Auth{User: user, Pass: password}.AsMechanism()
+	case "SCRAM-SHA-256":
+		return scram.Auth{User: user, Pass: password}.AsSha256Mechanism()
+	default:
+		return scram.Auth{User: user, Pass: password}.AsSha512Mechanism()
+	}
 }
 
 // backoff is the pause after so many failures in a row: a second at most, so that a broker that is back is found soon, a fifth of it more or
@@ -108,21 +120,6 @@ func (c *cluster) clientOptions(host flow.Host) ([]kgo.Opt, error) {
 func backoff(fails int) time.Duration {
 	most := min(250*time.Millisecond<<min(max(fails, 1)-1, 2), time.Second)
 	return most*4/5 + rand.N(most*2/5) //nolint:gosec // jitter needs no secrecy
-}
-
-func dialTLS(settings *tls.Config) func(ctx context.Context, network, address string) (net.Conn, error) {
-	return func(ctx context.Context, network, address string) (net.Conn, error) {
-		c := settings.Clone()
-		if c.ServerName == "" {
-			c.ServerName = transport.HostOf(address)
-		}
-		if len(c.Certificates) > 0 {
-			// Shown also to a broker that names other authorities: it says no then, and does not take us for nobody.
-			c.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &c.Certificates[0], nil }
-		}
-		d := tls.Dialer{NetDialer: &net.Dialer{Timeout: transport.DialTimeout}, Config: c}
-		return d.DialContext(ctx, network, address)
-	}
 }
 
 // checkOpen makes sure that the brokers answer, let us in, and have the topics.

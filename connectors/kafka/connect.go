@@ -14,12 +14,13 @@ import (
 
 // probe is a client for looking: it consumes and produces nothing.
 func (c *cluster) probe(host flow.Host) (*kgo.Client, error) {
-	opts, err := c.clientOptions(host)
+	opts, release, err := c.clientOptions(host)
 	if err != nil {
 		return nil, err
 	}
 	client, err := kgo.NewClient(opts...)
 	if err != nil {
+		_ = release()
 		return nil, flow.Errorf(flow.ConfigError, flow.CodeInvalidName, "kafka: %w", err)
 	}
 	return client, nil

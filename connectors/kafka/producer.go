@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/millstream/millstream/connectors/transport"
 	"github.com/millstream/millstream/flow"
 )
 
@@ -38,16 +40,21 @@ type producer struct {
 }
 
 func (c *cluster) producer(host flow.Host, compression string) (*producer, func() error, error) {
-	key := strings.Join([]string{"kafka", host.Pipeline(), compression, fmt.Sprint(host.Limits().MaxMessage), c.identity()}, "\x00")
-	shared, release, err := host.Share(key, func() (io.Closer, error) { return c.newProducer(host, compression) })
+	gates, leave, err := transport.ShareGates(host)
 	if err != nil {
 		return nil, nil, err
 	}
+	key := strings.Join([]string{"kafka", host.Pipeline(), compression, fmt.Sprint(host.Limits().MaxMessage), c.identity()}, "\x00")
+	shared, release, err := host.Share(key, func() (io.Closer, error) { return c.newProducer(gates, host, compression) })
+	if err != nil {
+		return nil, nil, errors.Join(err, leave())
+	}
+	both := func() error { return errors.Join(release(), leave()) }
 	p, ok := shared.(*producer)
 	if !ok {
-		return nil, nil, fmt.Errorf("the shared kafka client is a %T", shared)
+		return nil, nil, errors.Join(fmt.Errorf("the shared kafka client is a %T", shared), both())
 	}
-	return p, release, nil
+	return p, both, nil
 }
 
 var codecs = map[string]func() kgo.CompressionCodec{
@@ -55,8 +62,8 @@ var codecs = map[string]func() kgo.CompressionCodec{
 	"none": kgo.NoCompression,
 }
 
-func (c *cluster) newProducer(host flow.Host, compression string) (*producer, error) {
-	opts, err := c.clientOptions(host)
+func (c *cluster) newProducer(gates *transport.Gates, host flow.Host, compression string) (*producer, error) {
+	opts, err := c.optionsThrough(gates, host)
 	if err != nil {
 		return nil, err
 	}
@@ -66,7 +73,7 @@ func (c *cluster) newProducer(host flow.Host, compression string) (*producer, er
 	}
 	p := &producer{}
 	p.opts = append(opts,
-		kgo.RequiredAcks(kgo.AllISRAcks()), kgo.ProducerLinger(linger), kgo.ProducerBatchCompression(codec()),
+		kgo.RequiredAcks(kgo.AllISRAcks()), kgo.ProduceRequestTimeout(replicaWait), kgo.ProducerLinger(linger), kgo.ProducerBatchCompression(codec()),
 		kgo.RecordPartitioner(newPartitioner()), kgo.ProducerBatchMaxBytesFn(p.batchLimit),
 		kgo.MaxBufferedRecords(16<<10), kgo.MaxBufferedBytes(int(max(64<<20, 2*host.Limits().MaxMessage))),
 		kgo.AllowIdempotentProduceCancellation(), kgo.UnknownTopicRetries(2),

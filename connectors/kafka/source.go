@@ -125,22 +125,22 @@ const (
 // back, so the client's default of 5 s would stop it for as long.
 const fetchWait = 100 * time.Millisecond
 
-func (s *source) groupOptions() ([]kgo.Opt, error) {
-	opts, err := s.consumerOptions()
+func (s *source) groupOptions() (opts []kgo.Opt, release func() error, err error) {
+	opts, release, err = s.consumerOptions()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	return append(opts,
 		kgo.DisableAutoCommit(), kgo.BlockRebalanceOnPoll(),
 		kgo.OnPartitionsAssigned(s.assigned), kgo.OnPartitionsRevoked(s.revoked), kgo.OnPartitionsLost(s.lost),
-	), nil
+	), release, nil
 }
 
 // consumerOptions are those of a member of the group, whatever it does with what it reads.
-func (s *source) consumerOptions() ([]kgo.Opt, error) {
-	opts, err := s.cluster.clientOptions(s.host)
+func (s *source) consumerOptions() (opts []kgo.Opt, release func() error, err error) {
+	opts, release, err = s.cluster.clientOptions(s.host)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	start := kgo.NewOffset().AtStart()
 	if s.cfg.Start == "latest" {
@@ -157,7 +157,7 @@ func (s *source) consumerOptions() ([]kgo.Opt, error) {
 		kgo.Balancers(s.cfg.balancers()...), kgo.RebalanceTimeout(rebalanceTimeout),
 		kgo.SessionTimeout(s.cfg.SessionTimeout), kgo.HeartbeatInterval(min(3*time.Second, s.cfg.SessionTimeout/3)),
 		kgo.FetchMaxWait(fetchWait), kgo.FetchMaxBytes(fetch), kgo.FetchMaxPartitionBytes(fetchPartition), kgo.FetchIsolationLevel(isolation),
-	), nil
+	), release, nil
 }
 
 // balancers are the ways of sharing partitions that the member offers to the group.
@@ -192,7 +192,7 @@ func memberName(parts ...string) string {
 
 // Run implements flow.Source.
 func (s *source) Run(ctx context.Context, in flow.Intake) error {
-	opts, err := s.groupOptions()
+	opts, release, err := s.groupOptions()
 	if err != nil {
 		return err
 	}
@@ -201,6 +201,7 @@ func (s *source) Run(ctx context.Context, in flow.Intake) error {
 	defer s.stop()
 	client, err := kgo.NewClient(append(opts, kgo.WithContext(context.WithoutCancel(ctx)))...)
 	if err != nil {
+		_ = release()
 		return flow.Errorf(flow.ConfigError, flow.CodeInvalidName, "kafka: %w", err)
 	}
 	s.mu.Lock()

@@ -141,7 +141,7 @@ func (s *transactor) lastWords(ctx context.Context, session *kgo.GroupTransactSe
 }
 
 func (s *transactor) newSession(ctx context.Context) (*kgo.GroupTransactSession, error) {
-	opts, err := s.member.consumerOptions()
+	opts, release, err := s.member.consumerOptions()
 	if err != nil {
 		return nil, err
 	}
@@ -155,11 +155,12 @@ func (s *transactor) newSession(ctx context.Context) (*kgo.GroupTransactSession,
 		kgo.TransactionalID(s.member.member()), kgo.TransactionTimeout(transactionTimeout),
 		kgo.OnPartitionsAssigned(func(context.Context, *kgo.Client, map[string][]int32) {}),
 		kgo.OnPartitionsRevoked(s.gone), kgo.OnPartitionsLost(s.gone),
-		kgo.RequiredAcks(kgo.AllISRAcks()), kgo.ProducerLinger(linger), kgo.ProducerBatchCompression(codec()),
+		kgo.RequiredAcks(kgo.AllISRAcks()), kgo.ProduceRequestTimeout(replicaWait), kgo.ProducerLinger(linger), kgo.ProducerBatchCompression(codec()),
 		kgo.RecordPartitioner(newPartitioner()), kgo.ProducerBatchMaxBytesFn(s.transaction.limits.batchLimit),
 		kgo.MaxBufferedRecords(16<<10), kgo.MaxBufferedBytes(int(max(64<<20, 2*limits.MaxMessage))), kgo.UnknownTopicRetries(2),
 	)...)
 	if err != nil {
+		_ = release()
 		return nil, flow.Errorf(flow.ConfigError, flow.CodeInvalidName, "kafka: %w", err)
 	}
 	return session, nil

@@ -1,0 +1,265 @@
+package transport
+
+import (
+	"errors"
+	"net"
+	"os"
+	"sync"
+	"time"
+)
+
+const (
+	// ready is how many answers in time show that an address is not slow.
+	ready = 8
+	// doubtLasts is how long an address that seemed slow is taken for it.
+	doubtLasts = time.Minute
+	// maxDoubt bounds how slow an address may be taken to be.
+	maxDoubt = 2
+	// piece is how much is written under one deadline.
+	piece = 64 << 10
+)
+
+// line is a connection through a gate. Its methods may be called as those of any net.Conn.
+type line struct {
+	net.Conn
+	gate    *gate
+	attempt *attempt
+	opened  time.Time
+
+	mu      sync.Mutex
+	heard   time.Time // when the last bytes came
+	asked   bool      // something was written since
+	answers int       // in a row that came in time
+	more    time.Duration
+	unsent  int // of a large write, when waiting for its answer began
+	large   bool
+	over    bool
+
+	reading, writing deadline
+}
+
+// deadline is one as it was set: when, for how long, and whether it was set to interrupt what is under way.
+type deadline struct {
+	since time.Time
+	span  time.Duration
+	cut   bool
+}
+
+func deadlineOf(t time.Time, more time.Duration) (d deadline, at time.Time) {
+	now := time.Now()
+	switch {
+	case t.IsZero():
+		return deadline{since: now}, t
+	case !t.After(now):
+		return deadline{since: now, cut: true}, t
+	}
+	return deadline{since: now, span: t.Sub(now) + more}, t.Add(more)
+}
+
+func newLine(conn net.Conn, g *gate, a *attempt, more time.Duration) *line {
+	l := &line{Conn: conn, gate: g, attempt: a, opened: time.Now(), more: more}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.lines[l] = true
+	return l
+}
+
+// Read implements net.Conn.
+func (l *line) Read(b []byte) (int, error) {
+	for {
+		n, err := l.Conn.Read(b)
+		if n > 0 {
+			l.hear()
+			return n, err
+		}
+		if err == nil || errors.Is(err, os.ErrDeadlineExceeded) && l.extend() {
+			continue
+		}
+		l.failed(err)
+		return 0, err
+	}
+}
+
+// hear notes that something came.
+func (l *line) hear() {
+	l.mu.Lock()
+	first := l.heard.IsZero()
+	l.heard = time.Now()
+	if l.asked {
+		l.asked = false
+		if l.answers++; l.reading.span > 0 && l.heard.Sub(l.reading.since) > l.reading.span-l.more {
+			l.answers = 0
+		}
+		if l.answers >= ready {
+			l.more = 0
+		}
+	}
+	l.mu.Unlock()
+	if first {
+		l.attempt.arrive()
+	}
+}
+
+// extend gives a reader more time when the other side was not silent for as long as the reader would wait.
+func (l *line) extend() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	d := &l.reading
+	if d.cut || d.span == 0 {
+		return false
+	}
+	now, from := time.Now(), l.quietSince()
+	if left := unsent(l.Conn); l.unsent > 0 && left < l.unsent {
+		from, l.unsent = now, left
+		d.since = now
+	}
+	until := from.Add(d.span)
+	return until.After(now) && l.Conn.SetReadDeadline(until) == nil
+}
+
+// quietSince is since when a reader has waited in vain; the lock is held.
+func (l *line) quietSince() time.Time {
+	if l.heard.After(l.reading.since) {
+		return l.heard
+	}
+	return l.reading.since
+}
+
+// failed draws the conclusions of an error, if there is one.
+func (l *line) failed(err error) {
+	if err == nil {
+		return
+	}
+	l.mu.Lock()
+	silent := errors.Is(err, os.ErrDeadlineExceeded) && !l.reading.cut && !l.writing.cut && !l.over
+	ours := l.reading.cut || l.writing.cut || l.over
+	since, answers := l.quietSince(), l.answers
+	l.mu.Unlock()
+	if ours {
+		err = nil
+	}
+	l.attempt.leave(err)
+	if silent {
+		l.gate.doubt(answers)
+		l.gate.hangUp(l, since)
+	}
+}
+
+// Write implements net.Conn. A deadline holds for each piece of what is written, and while the other side takes what was written before.
+func (l *line) Write(b []byte) (n int, err error) {
+	l.mu.Lock()
+	l.asked, l.large = true, len(b) > piece
+	l.mu.Unlock()
+	for {
+		before := 0
+		if len(b) > piece {
+			before = unsent(l.Conn)
+		}
+		m, err := l.Conn.Write(b[n:min(len(b), n+piece)])
+		n += m
+		taken := errors.Is(err, os.ErrDeadlineExceeded) && raw(l.Conn) == l.Conn && unsent(l.Conn) < before+m
+		if n == len(b) || err != nil && !taken || !l.goOn() && err != nil {
+			l.failed(err)
+			return n, err
+		}
+	}
+}
+
+// goOn begins the deadline of the next piece, unless the writer was interrupted.
+func (l *line) goOn() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.writing.span > 0 {
+		_ = l.Conn.SetWriteDeadline(time.Now().Add(l.writing.span)) // the write will say what is wrong
+	}
+	return !l.writing.cut
+}
+
+// SetReadDeadline implements net.Conn. A time that has passed interrupts whoever reads.
+func (l *line) SetReadDeadline(t time.Time) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.reading, t = deadlineOf(t, l.more)
+	if l.unsent = 0; l.large && l.reading.span > 0 {
+		l.unsent = unsent(l.Conn)
+	}
+	return l.Conn.SetReadDeadline(t)
+}
+
+// SetWriteDeadline implements net.Conn.
+func (l *line) SetWriteDeadline(t time.Time) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.writing, t = deadlineOf(t, l.more)
+	return l.Conn.SetWriteDeadline(t)
+}
+
+// SetDeadline implements net.Conn.
+func (l *line) SetDeadline(t time.Time) error {
+	return errors.Join(l.SetReadDeadline(t), l.SetWriteDeadline(t))
+}
+
+// Close implements net.Conn.
+func (l *line) Close() error {
+	l.end()
+	return l.Conn.Close()
+}
+
+func (l *line) end() {
+	l.mu.Lock()
+	l.over = true
+	l.mu.Unlock()
+	l.attempt.leave(nil)
+	l.gate.mu.Lock()
+	defer l.gate.mu.Unlock()
+	delete(l.gate.lines, l)
+}
+
+// hangUp ends all other lines on which nothing has come since; they were silent when this one was.
+func (g *gate) hangUp(but *line, since time.Time) {
+	var silent []*line
+	g.mu.Lock()
+	for l := range g.lines {
+		l.mu.Lock()
+		if l != but && l.opened.Before(since) && l.heard.Before(since) {
+			silent = append(silent, l)
+		}
+		l.mu.Unlock()
+	}
+	g.mu.Unlock()
+	for _, l := range silent {
+		l.end()
+		_ = raw(l.Conn).Close() // the reader learns of it
+	}
+}
+
+// raw is the connection below TLS, which closes without a word to the other side.
+func raw(conn net.Conn) net.Conn {
+	if private, ok := conn.(interface{ NetConn() net.Conn }); ok {
+		return private.NetConn()
+	}
+	return conn
+}
+
+// doubt notes that the address was silent for too long, after so many answers in time: few of them may mean that it is slow.
+func (g *gate) doubt(answers int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if answers >= ready || time.Since(g.since) > doubtLasts {
+		g.doubted = 0
+	}
+	if answers < ready {
+		g.doubted = min(g.doubted+1, maxDoubt)
+	}
+	g.since = time.Now()
+}
+
+// doubts is how much longer than usual the address may be silent.
+func (g *gate) doubts(patience time.Duration) time.Duration {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if time.Since(g.since) > doubtLasts {
+		return 0
+	}
+	return patience * (1<<g.doubted - 1)
+}
