@@ -33,8 +33,10 @@ type opening struct {
 
 const (
 	// openMoment is how long a start or a reload waits for the first attempts of optional sinks, so that one that opens at once misses
-	// nothing; and how long the end of a pipeline waits for a first attempt, and for one that it has cut short.
+	// nothing; and how long the end of a pipeline waits for an attempt that it has cut short.
 	openMoment = time.Second
+	// lastMoment is how long the end of a pipeline waits for a first attempt. RabbitMQ takes more than a second to refuse a password.
+	lastMoment = 2 * time.Second
 	// openAttempt is how long one attempt may take.
 	openAttempt = 30 * time.Second
 	// The pauses between attempts: at first, and at most where time may help, and where somebody has to change something.
@@ -177,22 +179,33 @@ func (o *opening) why() *flow.Error {
 // close ends the trying, and reports whether the sink is open. With something queued, a first attempt that is under way has a moment. An
 // attempt that cannot be cut short is left behind, and closes what it opens.
 func (o *opening) close(ctx context.Context, queued bool) bool {
-	ctx, cancel := context.WithTimeout(ctx, openMoment)
-	defer cancel()
 	if queued {
-		select {
-		case <-o.tried:
-		case <-o.wanted.Done():
-		case <-ctx.Done():
-		}
+		o.lastChance(ctx)
 	}
 	o.mu.Lock()
 	o.unwanted = true
 	opened := o.opened
+	silent := queued && !opened && o.failure == nil
 	o.mu.Unlock()
+	if silent {
+		o.sink.p.log.Warn("an optional sink was still being opened when it was closed", "node", o.sink.name)
+	}
 	o.stop()
+	ctx, cancel := context.WithTimeout(ctx, openMoment)
+	defer cancel()
 	ends(ctx, o.ended)
 	return opened
+}
+
+// lastChance waits a moment for a first attempt.
+func (o *opening) lastChance(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, lastMoment)
+	defer cancel()
+	select {
+	case <-o.tried:
+	case <-o.wanted.Done():
+	case <-ctx.Done():
+	}
 }
 
 // awaitFirst gives the first attempts of optional sinks a moment.

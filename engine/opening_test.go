@@ -138,13 +138,13 @@ func TestAStopDoesNotWaitForAnOptionalSinkThatCannotBeOpened(t *testing.T) {
 		}
 	})
 	bubble(t, "while the first attempt hangs: a moment, since something is queued", func(t *testing.T) {
-		r, _, _ := besideRig(t, hang)
+		r, log, _ := besideRig(t, hang)
 		r.start()
 		r.feed(strings.Fields(several)...)
 		synctest.Wait()
-		stopIn(t, r, openMoment)
-		if s := r.p.Sinks()[1]; s.Dropped != 3 {
-			t.Errorf("the sink says %+v", s)
+		stopIn(t, r, lastMoment)
+		if s := r.p.Sinks()[1]; s.Dropped != 3 || !strings.Contains(log.String(), "was still being opened") {
+			t.Errorf("the sink says %+v, the log\n%s", s, log)
 		}
 	})
 	bubble(t, "while the first attempt hangs and nothing is queued", func(t *testing.T) {

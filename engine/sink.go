@@ -42,7 +42,7 @@ func (s *sinkRun) open(ctx context.Context, prog *pipelines.Program, spec *pipel
 	s.host = s.p.host(spec.Name, spec.Connector, prog.Limits)
 	if s.optional != nil {
 		s.hard, s.hardStop = context.WithCancel(s.p.hard)
-		s.optional.start(prog, spec, after)
+		s.optional.start(prog, spec, after) //nolint:contextcheck // it goes on when the opening of the pipeline is over
 		return nil
 	}
 	sink, err := guarded(func() (flow.Sink, error) { return spec.Open(ctx, s.host) })

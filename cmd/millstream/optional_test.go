@@ -75,3 +75,10 @@ func TestRunDoesNotWaitForOptionalSinksWhosePortsAreClosed(t *testing.T) {
 		t.Errorf("the log says\n%s", log)
 	}
 }
+
+func TestTheOptionalSinkExampleArchivesAllWhileRabbitMQIsDown(t *testing.T) {
+	orders := []string{`a={"id":1,"customer":"b"}`, `a={"id":2,"customer":"a"}`, `a=<order/>`}
+	overKafka{
+		example: "optional-sink", from: "orders", send: orders, want: map[string][]string{"orders.archive": orders},
+	}.runs(t, fmt.Sprintf("RABBITMQ=amqp://guest:guest@127.0.0.1:%d/", freePort(t)))
+}
