@@ -35,8 +35,8 @@ const (
 	// openMoment is how long a start or a reload waits for the first attempts of optional sinks, so that one that opens at once misses
 	// nothing; and how long the end of a pipeline waits for an attempt that it has cut short.
 	openMoment = time.Second
-	// lastMoment is how long the end of a pipeline waits for a first attempt. RabbitMQ takes more than a second to refuse a password.
-	lastMoment = 2 * time.Second
+	// lastMoment is how long the end of a pipeline waits for a first attempt. RabbitMQ takes three seconds to refuse a password.
+	lastMoment = 3 * time.Second
 	// openAttempt is how long one attempt may take.
 	openAttempt = 30 * time.Second
 	// The pauses between attempts: at first, and at most where time may help, and where somebody has to change something.
