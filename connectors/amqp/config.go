@@ -8,6 +8,7 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"github.com/millstream/millstream/connectors/transport"
+	"github.com/millstream/millstream/connectors/watermill"
 	"github.com/millstream/millstream/flow"
 	"github.com/millstream/millstream/pipelines/config"
 	"github.com/millstream/millstream/pipelines/diag"
@@ -183,7 +184,7 @@ func (c *Source) BuildSource(b *config.Builder) config.Source {
 	}
 	d := c.dialer(b)
 	open := c.open(d)
-	if c.checkDriver(b); c.Driver == stockDriver {
+	if c.checkDriver(b); c.Driver == watermill.Driver {
 		open = c.openStock(d)
 	}
 	return config.Source{Traits: traits(), Open: open, Connect: c.connect(d), Extra: extra}
@@ -220,7 +221,7 @@ func (c *Sink) BuildSink(b *config.Builder) config.Sink {
 	p.overrides = c.Properties.compile(b)
 	d := c.dialer(b)
 	open := c.open(d, p)
-	if c.checkDriver(b); c.Driver == stockDriver {
+	if c.checkDriver(b); c.Driver == watermill.Driver {
 		open = c.openStock(d, p)
 	}
 	return config.Sink{Traits: traits(), Preparer: p, Open: open, Connect: c.connect(d, p)}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"time"
 
 	wm "github.com/ThreeDotsLabs/watermill"
 	stock "github.com/ThreeDotsLabs/watermill-amqp/v2/pkg/amqp"
@@ -19,26 +20,24 @@ import (
 	"github.com/millstream/millstream/pipelines/config"
 )
 
-// stockDriver is the driver that reads and writes through the module watermill-amqp, for teams whose other services do. Its settings are
-// hardened: what is published is persistent and confirmed. That module does not look at returned messages, so that a sink with it has to
-// say mandatory: false.
-const stockDriver = "watermill"
+// The stock driver reads and writes through the module watermill-amqp, for teams whose other services do. Its settings are hardened: what is
+// published is persistent and confirmed. That module does not look at returned messages, so that a sink with it has to say mandatory: false.
 
 // checkDriver adds a finding about each option that the stock driver cannot obey.
 func (c *Source) checkDriver(b *config.Builder) {
-	if c.Driver != stockDriver {
+	if c.Driver != watermill.Driver {
 		return
 	}
 	c.checkStock(b)
-	refuse(b, "on_drop", c.OnDrop == rejectDropped, "driver: watermill acknowledges what is dropped")
+	watermill.Refuse(b, "on_drop", c.OnDrop == rejectDropped, "acknowledges what is dropped")
 }
 
 func (c *Sink) checkDriver(b *config.Builder) {
-	if c.Driver != stockDriver {
+	if c.Driver != watermill.Driver {
 		return
 	}
 	c.checkStock(b)
-	refuse(b, "confirm_timeout", c.ConfirmTimeout != defaultConfirmTimeout, "driver: watermill waits for a confirmation as long as the connection lasts")
+	watermill.Refuse(b, "confirm_timeout", c.ConfirmTimeout != defaultConfirmTimeout, "waits for a confirmation as long as the connection lasts")
 	if c.Mandatory {
 		transport.Finding(b, "driver", "driver: watermill cannot tell when no queue takes a message, which is then lost",
 			"write mandatory: false to accept that, or leave driver out")
@@ -46,14 +45,8 @@ func (c *Sink) checkDriver(b *config.Builder) {
 }
 
 func (c *Broker) checkStock(b *config.Builder) {
-	refuse(b, "urls", len(c.URLs) > 1, "driver: watermill connects to one url")
-	refuse(b, "auth", c.external(), "driver: watermill logs in with the user and password of the URL")
-}
-
-func refuse(b *config.Builder, option string, wrong bool, message string) {
-	if wrong {
-		transport.Finding(b, option, message, "leave it out, or leave driver out")
-	}
+	watermill.Refuse(b, "urls", len(c.URLs) > 1, "connects to one url")
+	watermill.Refuse(b, "auth", c.external(), "logs in with the user and password of the URL")
 }
 
 // stockSettings are what both sides have in common.
@@ -83,13 +76,16 @@ func (c *Source) openStock(d dialer) func(context.Context, flow.Host) (flow.Sour
 			return nil, err
 		}
 		m := &stockMarshaler{}
+		settings.Connection.Reconnect = reconnect()
 		settings.Marshaler, settings.TopologyBuilder = m, topology{queue: c.queue}
 		settings.Consume.Qos.PrefetchCount = max(1, c.Prefetch)
 		subscriber, err := stock.NewSubscriber(settings, watermill.Logger(host))
 		if err != nil {
 			return nil, stockError(err)
 		}
-		return watermill.NewSource(subscriber, []string{c.Queue}, m.fill(c), nil), nil
+		return watermill.NewSource(host, watermill.SourceOptions{
+			Subscriptions: []watermill.Subscription{{Topic: c.Queue, Subscriber: subscriber}}, Fill: m.fill(c), Passing: passing,
+		}), nil
 	}
 }
 
@@ -103,6 +99,7 @@ func (c *Sink) openStock(d dialer, p *preparer) func(context.Context, flow.Host)
 		if err != nil {
 			return nil, err
 		}
+		settings.Connection.Reconnect = reconnect()
 		settings.Marshaler = &stockMarshaler{}
 		settings.TopologyBuilder = topology{exchange: c.Declare.exchangeOn}
 		settings.Publish.ConfirmDelivery, settings.Publish.ChannelPoolSize = true, 1
@@ -128,10 +125,26 @@ func topicOf(o *flow.Outgoing) string {
 	return exchange + between + o.Dest
 }
 
+// reconnect is how often the module tries to connect again: as often as our own client, where its default would let a minute pass.
+func reconnect() *stock.ReconnectConfig {
+	return &stock.ReconnectConfig{
+		BackoffInitialInterval: 250 * time.Millisecond, BackoffRandomizationFactor: 0.2, BackoffMultiplier: 2, BackoffMaxInterval: 2 * time.Second,
+	}
+}
+
+// passing tells whether a subscription that failed is worth another attempt.
+func passing(err error) bool {
+	return flow.AsError(stockError(err), flow.Transient, flow.CodeUnavailable).Class == flow.Transient
+}
+
 // stockError gives errors of the stock module their class.
 func stockError(err error) error {
 	var said *amqp.Error
-	if errors.As(err, &said) {
+	var known *flow.Error
+	switch {
+	case errors.As(err, &known):
+		return known
+	case errors.As(err, &said):
 		return channelError(said)
 	}
 	return flow.Errorf(flow.Transient, flow.CodeUnavailable, "watermill-amqp could not connect: %s", err)

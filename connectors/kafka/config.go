@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/millstream/millstream/connectors/transport"
+	"github.com/millstream/millstream/connectors/watermill"
 	"github.com/millstream/millstream/flow"
 	"github.com/millstream/millstream/pipelines/config"
 	"github.com/millstream/millstream/pipelines/yamldoc"
@@ -157,7 +158,7 @@ func (c *Source) BuildSource(b *config.Builder) config.Source {
 	topics := selectTopics(b, c.Topics)
 	cluster := c.options(b)
 	open := c.open(cluster, topics)
-	if c.checkDriver(b); c.Driver == stockDriver {
+	if c.checkDriver(b); c.Driver == watermill.Driver {
 		open = c.openStock(cluster, topics)
 	}
 	if b.ExactlyOnce {
@@ -188,7 +189,7 @@ func (c *Sink) BuildSink(b *config.Builder) config.Sink {
 		traits.Address = cluster.address(p.constant)
 	}
 	open := c.open(cluster, p)
-	if c.checkDriver(b); c.Driver == stockDriver {
+	if c.checkDriver(b); c.Driver == watermill.Driver {
 		open = c.openStock(cluster, p)
 	}
 	return config.Sink{

@@ -2,17 +2,10 @@ package kafka
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"math/rand/v2"
-	"strings"
-	"sync"
 	"time"
 
 	"github.com/IBM/sarama"
 	stock "github.com/ThreeDotsLabs/watermill-kafka/v3/pkg/kafka"
-	"github.com/ThreeDotsLabs/watermill/message"
-	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millstream/millstream/connectors/transport"
 	"github.com/millstream/millstream/connectors/watermill"
@@ -20,13 +13,12 @@ import (
 	"github.com/millstream/millstream/pipelines/config"
 )
 
-// stockDriver is the driver that reads and writes through the module watermill-kafka, for teams whose other services do. Its settings are
-// hardened: it begins at the oldest record, and a record counts as written when all replicas that are in sync have it.
-const stockDriver = "watermill"
+// The stock driver reads and writes through the module watermill-kafka, for teams whose other services do. Its settings are hardened: it
+// begins at the oldest record, a record counts as written when all replicas that are in sync have it, and members of a group have names.
 
 // checkDriver adds a finding about each option that the stock driver cannot obey.
 func (c *Source) checkDriver(b *config.Builder) {
-	if c.Driver != stockDriver {
+	if c.Driver != watermill.Driver {
 		return
 	}
 	c.checkLogin(b)
@@ -35,33 +27,28 @@ func (c *Source) checkDriver(b *config.Builder) {
 			transport.Finding(b, "topics", "driver: watermill reads topics by their names, not by patterns", "name the topics, or leave driver out")
 		}
 	}
-	refuse(b, "on_stop", c.OnStop == "stay", "driver: watermill always leaves the group")
-	refuse(b, "driver", b.ExactlyOnce, "driver: watermill cannot deliver exactly once")
+	watermill.Refuse(b, "balance", writtenAs(b, "balance", "cooperative"), "shares partitions in the eager way only")
+	watermill.Refuse(b, "driver", b.ExactlyOnce, "cannot deliver exactly once")
 }
 
 func (c *Sink) checkDriver(b *config.Builder) {
-	if c.Driver != stockDriver {
+	if c.Driver != watermill.Driver {
 		return
 	}
 	c.checkLogin(b)
-	refuse(b, "create", c.Create != nil, "driver: watermill makes no topics")
-	refuse(b, "driver", b.ExactlyOnce, "driver: watermill cannot deliver exactly once")
+	watermill.Refuse(b, "create", c.Create != nil, "makes no topics")
+	watermill.Refuse(b, "driver", b.ExactlyOnce, "cannot deliver exactly once")
 }
 
 func (c *Cluster) checkLogin(b *config.Builder) {
-	refuse(b, "sasl", c.SASL != nil && c.SASL.Mechanism != plainMechanism, "driver: watermill logs in with PLAIN only")
-}
-
-func refuse(b *config.Builder, option string, wrong bool, message string) {
-	if wrong {
-		transport.Finding(b, option, message, "leave it out, or leave driver out")
-	}
+	watermill.Refuse(b, "sasl", c.SASL != nil && c.SASL.Mechanism != plainMechanism, "logs in with PLAIN only")
 }
 
 // stockSettings are what both sides have in common.
 func (c *cluster) stockSettings(host flow.Host) (*sarama.Config, error) {
 	s := sarama.NewConfig()
 	s.Version, s.ClientID = sarama.V2_6_0_0, "millstream."+host.Pipeline()+"."+host.Name()
+	s.Net.DialTimeout = transport.DialTimeout
 	settings, err := c.tls.Config(c.dir)
 	if err != nil {
 		return nil, flow.Errorf(flow.ConfigError, flow.CodeMissing, "%w", err)
@@ -74,39 +61,62 @@ func (c *cluster) stockSettings(host flow.Host) (*sarama.Config, error) {
 	return s, nil
 }
 
-// openStock opens a source of the stock driver. Brokers and topics are looked at first, as for any source.
+// memberSettings are those of a member of the group.
+//
+// The module makes a new member out of each connection to the brokers that it loses, and the group then waits for the old one until its
+// session has timed out. A member that has a name takes its own place instead, also after the process was killed.
+func (c *Source) memberSettings(s *sarama.Config, name string) {
+	s.Consumer.Return.Errors = true
+	s.Consumer.Offsets.Initial = sarama.OffsetOldest
+	if c.Start == "latest" {
+		s.Consumer.Offsets.Initial = sarama.OffsetNewest
+	}
+	if c.Isolation == "read_committed" {
+		s.Consumer.IsolationLevel = sarama.ReadCommitted
+	}
+	group := &s.Consumer.Group
+	group.InstanceId = name
+	group.Session.Timeout, group.Rebalance.Timeout = c.SessionTimeout, rebalanceTimeout
+	s.Consumer.Offsets.AutoCommit.Interval = commitInterval
+	group.Heartbeat.Interval = min(c.SessionTimeout/3, 3*time.Second)
+	// Who joins a group waits for its answer until the others have let go; with less patience it would begin that again and again.
+	s.Net.ReadTimeout = rebalanceTimeout + 5*time.Second
+}
+
+// openStock opens a source of the stock driver. Brokers, topics and the group are looked at first, since the module would try for ever.
 func (c *Source) openStock(cl cluster, topics *selection) func(context.Context, flow.Host) (flow.Source, error) {
 	return func(ctx context.Context, host flow.Host) (flow.Source, error) {
-		probe, err := cl.probe(host)
-		if err != nil {
+		if err := c.connect(cl, topics)(ctx, host); err != nil {
 			return nil, err
 		}
-		defer probe.Close()
-		if err := cl.checkOpen(ctx, probe, topics.names); err != nil {
-			return nil, err
+		var (
+			marshaler = &stockMarshaler{}
+			refusal   = newRefusal()
+			members   []*stockMember
+			o         = watermill.SourceOptions{Fill: marshaler.fill, Lane: laneOf, Passing: passing, Failed: refusal.failed}
+		)
+		for i, topic := range topics.names {
+			settings, err := cl.stockSettings(host)
+			if err != nil {
+				return nil, err
+			}
+			member := newStockMember(host, cl, c, topics, i)
+			c.memberSettings(settings, member.member())
+			subscriber, err := stock.NewSubscriber(stock.SubscriberConfig{
+				Brokers: cl.brokers, Unmarshaler: marshaler, OverwriteSaramaConfig: settings, ConsumerGroup: c.Group, Tracer: member,
+			}, watermill.WatchErrors(watermill.Logger(host), refusal.seen))
+			if err != nil {
+				return nil, classifyStock(err)
+			}
+			o.Subscriptions = append(o.Subscriptions, watermill.Subscription{Topic: topic, Subscriber: subscriber})
+			members = append(members, member)
 		}
-		settings, err := cl.stockSettings(host)
-		if err != nil {
-			return nil, err
+		o.Closed = func(ctx context.Context) {
+			for _, m := range members {
+				m.leave(ctx)
+			}
 		}
-		settings.Consumer.Return.Errors = true
-		settings.Consumer.Offsets.Initial = sarama.OffsetOldest
-		if c.Start == "latest" {
-			settings.Consumer.Offsets.Initial = sarama.OffsetNewest
-		}
-		if c.Isolation == "read_committed" {
-			settings.Consumer.IsolationLevel = sarama.ReadCommitted
-		}
-		settings.Consumer.Group.Session.Timeout = c.SessionTimeout
-		settings.Consumer.Group.Heartbeat.Interval = min(c.SessionTimeout/3, 3*time.Second)
-		m := &stockMarshaler{}
-		subscriber, err := stock.NewSubscriber(stock.SubscriberConfig{
-			Brokers: cl.brokers, Unmarshaler: m, OverwriteSaramaConfig: settings, ConsumerGroup: c.Group,
-		}, watermill.Logger(host))
-		if err != nil {
-			return nil, flow.Errorf(flow.Transient, flow.CodeUnavailable, "kafka: %w", err)
-		}
-		return watermill.NewSource(subscriber, topics.names, m.fill, laneOf), nil
+		return watermill.NewSource(host, o), nil
 	}
 }
 
@@ -132,133 +142,8 @@ func (c *Sink) openStock(cl cluster, p *preparer) func(context.Context, flow.Hos
 			Brokers: cl.brokers, Marshaler: &stockMarshaler{}, OverwriteSaramaConfig: settings,
 		}, watermill.Logger(host))
 		if err != nil {
-			return nil, flow.Errorf(flow.Transient, flow.CodeUnavailable, "kafka: %w", err)
+			return nil, classifyStock(err)
 		}
 		return watermill.NewSink(publisher, nil, classifyStock), nil
 	}
-}
-
-// stockMarshaler takes over what the stock one would lose: the key, repeated and typed headers, the timestamp, the payload that is absent,
-// and messages without a UUID.
-type stockMarshaler struct {
-	// fetched has the last message of each partition. The stock subscription hands a message out again after a Nack without unmarshaling
-	// it, and waits for its end before it takes the next one of the partition.
-	fetched sync.Map // partitionOf → *sarama.ConsumerMessage
-}
-
-type partitionOf struct {
-	topic  string
-	number int32
-}
-
-// Unmarshal implements stock.Unmarshaler.
-func (s *stockMarshaler) Unmarshal(m *sarama.ConsumerMessage) (*message.Message, error) {
-	out, err := stock.DefaultMarshaler{}.Unmarshal(m)
-	if err == nil {
-		s.fetched.Store(partitionOf{m.Topic, m.Partition}, m)
-		out.Metadata.Set(topicKey, m.Topic)
-	}
-	return out, err
-}
-
-// topicKey is metadata within the process.
-const topicKey = "\x00topic"
-
-func placeOf(m *message.Message) partitionOf {
-	number, _ := stock.MessagePartitionFromCtx(m.Context())
-	return partitionOf{m.Metadata.Get(topicKey), number}
-}
-
-func laneOf(m *message.Message) string {
-	at := placeOf(m)
-	return laneName(at.topic, at.number)
-}
-
-// fill completes a record.
-func (s *stockMarshaler) fill(m *message.Message, r *flow.Record) {
-	at := placeOf(m)
-	offset, _ := stock.MessagePartitionOffsetFromCtx(m.Context())
-	r.ID, r.Topic, r.Partition, r.Offset = "", at.topic, at.number, offset
-	fetched, _ := s.fetched.Load(at)
-	raw, ok := fetched.(*sarama.ConsumerMessage)
-	if !ok || raw.Offset != offset {
-		return
-	}
-	headers := make([]kgo.RecordHeader, 0, len(raw.Headers))
-	for _, h := range raw.Headers {
-		headers = append(headers, kgo.RecordHeader{Key: string(h.Key), Value: h.Value})
-	}
-	r.Body, r.Key, r.Headers = raw.Value, raw.Key, fillHeaders(nil, headers)
-	if ms := raw.Timestamp.UnixMilli(); ms > 0 {
-		r.Time = ms * int64(time.Millisecond)
-	}
-}
-
-// Marshal implements stock.Marshaler.
-func (*stockMarshaler) Marshal(topic string, m *message.Message) (*sarama.ProducerMessage, error) {
-	o := watermill.OutgoingOf(m)
-	if o == nil {
-		return nil, errors.New("the message is not of this sink")
-	}
-	p := &sarama.ProducerMessage{Topic: topic, Timestamp: o.Time(), Partition: anyPartition}
-	if o.Body != nil {
-		p.Value = sarama.ByteEncoder(o.Body)
-	}
-	if o.Key != nil {
-		p.Key = sarama.ByteEncoder(o.Key)
-	}
-	named := false
-	if extra, ok := o.Native.(*prepared); ok {
-		p.Partition = extra.partition
-		for _, h := range extra.headers {
-			named = named || h.Key == watermill.UUIDHeader
-			p.Headers = append(p.Headers, sarama.RecordHeader{Key: []byte(h.Key), Value: h.Value})
-		}
-	}
-	if !named {
-		p.Headers = append(p.Headers, sarama.RecordHeader{Key: []byte(watermill.UUIDHeader), Value: []byte(m.UUID)})
-	}
-	return p, nil
-}
-
-// stockPartitioner takes the partition that the file gives, and else does as Kafka's own clients: murmur2 of the key.
-type stockPartitioner struct{ hashed kgo.TopicPartitioner }
-
-func newStockPartitioner(topic string) sarama.Partitioner {
-	return stockPartitioner{kgo.StickyKeyPartitioner(nil).ForTopic(topic)}
-}
-
-// Partition implements sarama.Partitioner.
-func (p stockPartitioner) Partition(m *sarama.ProducerMessage, n int32) (int32, error) {
-	switch key, keyed := m.Key.(sarama.ByteEncoder); {
-	case m.Partition != anyPartition:
-		if m.Partition >= n {
-			return 0, fmt.Errorf("%w: the topic has %d partitions, there is no number %d", sarama.ErrInvalidPartition, n, m.Partition)
-		}
-		return m.Partition, nil
-	case keyed:
-		return int32(p.hashed.Partition(&kgo.Record{Key: key}, int(n))), nil
-	default:
-		return rand.Int32N(n), nil //nolint:gosec // which one does not matter
-	}
-}
-
-// RequiresConsistency implements sarama.Partitioner: a key keeps its partition while one is without a leader.
-func (stockPartitioner) RequiresConsistency() bool { return true }
-
-// classifyStock gives the errors of the stock publisher their class.
-func classifyStock(err error) error {
-	class, code := flow.Transient, flow.CodeUnavailable
-	switch {
-	case errors.Is(err, sarama.ErrMessageSizeTooLarge), strings.Contains(err.Error(), "message size too large"),
-		strings.Contains(err.Error(), "larger than configured Producer.MaxMessageBytes"):
-		class, code = flow.Permanent, flow.CodeTooLarge
-	case errors.Is(err, sarama.ErrUnknownTopicOrPartition):
-		class, code = flow.ConfigError, flow.CodeMissing
-	case errors.Is(err, sarama.ErrTopicAuthorizationFailed), errors.Is(err, sarama.ErrSASLAuthenticationFailed):
-		class, code = flow.ConfigError, flow.CodeAuth
-	case errors.Is(err, sarama.ErrInvalidPartition):
-		class, code = flow.Permanent, flow.CodeUnroutable
-	}
-	return flow.Errorf(class, code, "kafka: %w", err)
 }

@@ -53,7 +53,7 @@ func (c *Source) BuildSource(*config.Builder) config.Source {
 		if err != nil {
 			return nil, fmt.Errorf("subscriber: %w", err)
 		}
-		return NewSource(subscriber, []string{c.Topic}, nil, nil), nil
+		return NewSource(host, SourceOptions{Subscriptions: []Subscription{{c.Topic, subscriber}}}), nil
 	}}
 }
 
