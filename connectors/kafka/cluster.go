@@ -66,19 +66,19 @@ func (c *cluster) names() string { return strings.Join(c.brokers, ", ") }
 
 // clientOptions are what every client of the cluster has in common. The client holds the gates of the process until it is closed; release is
 // for one that could not be made.
-func (c *cluster) clientOptions(host flow.Host) (opts []kgo.Opt, release func() error, err error) {
+func (c *cluster) clientOptions(host flow.Host, log *quiet) (opts []kgo.Opt, release func() error, err error) {
 	gates, release, err := transport.ShareGates(host)
 	if err != nil {
 		return nil, nil, err
 	}
-	if opts, err = c.optionsThrough(gates, host); err != nil {
+	if opts, err = c.optionsThrough(gates, host, log); err != nil {
 		return nil, nil, errors.Join(err, release())
 	}
 	return append(opts, kgo.WithHooks(closing(release))), release, nil
 }
 
 // optionsThrough are the options of a client whose maker holds the gates for as long as it lives.
-func (c *cluster) optionsThrough(gates *transport.Gates, host flow.Host) ([]kgo.Opt, error) {
+func (c *cluster) optionsThrough(gates *transport.Gates, host flow.Host, log *quiet) ([]kgo.Opt, error) {
 	if len(c.brokers) == 0 {
 		return nil, flow.Errorf(flow.ConfigError, flow.CodeMissing, "no brokers to connect to")
 	}
@@ -89,7 +89,7 @@ func (c *cluster) optionsThrough(gates *transport.Gates, host flow.Host) ([]kgo.
 	opts := []kgo.Opt{
 		kgo.SeedBrokers(c.brokers...),
 		kgo.ClientID("millstream." + host.Pipeline() + "." + host.Name()),
-		kgo.WithLogger(logger{host.Logger()}),
+		kgo.WithLogger(log), kgo.WithHooks(log),
 		kgo.DisableClientMetrics(),
 		// Where a broker is back, or a partition has another leader, is looked up once a second at most; by default it is once in five.
 		kgo.MetadataMinAge(time.Second),

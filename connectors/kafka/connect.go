@@ -14,7 +14,7 @@ import (
 
 // probe is a client for looking: it consumes and produces nothing.
 func (c *cluster) probe(host flow.Host) (*kgo.Client, error) {
-	opts, release, err := c.clientOptions(host)
+	opts, release, err := c.clientOptions(host, newQuiet(host.Logger()))
 	if err != nil {
 		return nil, err
 	}

@@ -18,6 +18,9 @@ const (
 	commitTimeout = 10 * time.Second
 )
 
+// committing is the name of a trouble.
+const committing = "commits"
+
 // commitNowAndThen commits what is settled, a few times a second while something changes.
 func (s *source) commitNowAndThen() {
 	ctx, cancel := context.WithCancel(context.Background())
@@ -28,8 +31,10 @@ func (s *source) commitNowAndThen() {
 		case <-s.closing:
 			return
 		}
-		if err := s.commit(ctx, nil); err != nil {
-			s.host.Logger().Warn("commit failed; it is tried again", "group", s.cfg.Group, "error", err)
+		if err := s.commit(ctx, nil); err == nil {
+			s.log.over("it works again", committing)
+		} else {
+			s.log.warn(committing, "commit failed; it is tried again", "group", s.cfg.Group, "error", err)
 			select {
 			case s.dirty <- struct{}{}:
 			default:

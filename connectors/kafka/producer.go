@@ -63,7 +63,7 @@ var codecs = map[string]func() kgo.CompressionCodec{
 }
 
 func (c *cluster) newProducer(gates *transport.Gates, host flow.Host, compression string) (*producer, error) {
-	opts, err := c.optionsThrough(gates, host)
+	opts, err := c.optionsThrough(gates, host, newQuiet(host.Logger()))
 	if err != nil {
 		return nil, err
 	}

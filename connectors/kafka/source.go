@@ -21,6 +21,7 @@ import (
 // pipeline does not push the running one out of the group.
 type source struct {
 	host    flow.Host
+	log     *quiet
 	cluster cluster
 	cfg     Source
 	topics  *selection
@@ -76,7 +77,7 @@ func (c *Source) open(cl cluster, topics *selection) func(context.Context, flow.
 func newSource(host flow.Host, cl cluster, c Source, topics *selection) *source {
 	limits := host.Limits()
 	s := &source{
-		host: host, cluster: cl, cfg: c, topics: topics,
+		host: host, log: newQuiet(host.Logger()), cluster: cl, cfg: c, topics: topics,
 		batchRecords: limits.BatchRecords(), batchBytes: limits.BatchBytes(),
 		urgent: make(chan struct{}, 1),
 		dirty:  make(chan struct{}, 1), closing: make(chan struct{}), partitions: map[string]map[int32]*partition{},
@@ -138,7 +139,7 @@ func (s *source) groupOptions() (opts []kgo.Opt, release func() error, err error
 
 // consumerOptions are those of a member of the group, whatever it does with what it reads.
 func (s *source) consumerOptions() (opts []kgo.Opt, release func() error, err error) {
-	opts, release, err = s.cluster.clientOptions(s.host)
+	opts, release, err = s.cluster.clientOptions(s.host, s.log)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -287,6 +288,7 @@ func (s *source) permitted(err error) error {
 func (s *source) fetchErrors(fetches kgo.Fetches) (fatal error) {
 	if fetches.NumRecords() > 0 {
 		s.denied = time.Time{}
+		s.fetched(fetches)
 	}
 	fetches.EachError(func(topic string, partition int32, err error) {
 		var loss *kgo.ErrDataLoss
@@ -302,11 +304,30 @@ func (s *source) fetchErrors(fetches kgo.Fetches) (fatal error) {
 			if class, code := classOf(err); class == flow.ConfigError && code == flow.CodeAuth && fatal == nil {
 				fatal = s.permitted(err)
 			}
-			s.host.Logger().Warn("fetch failed; it is tried again", "topic", topic, "partition", partition, "error", err)
+			s.log.warn(fetching+topic, "fetch failed; it is tried again", "topic", topic, "partition", partition, "error", err)
 			s.nap()
 		}
 	})
 	return fatal
+}
+
+// fetching begins the name of a trouble with a topic.
+const fetching = "fetches of "
+
+// fetched says of topics that they can be read again.
+func (s *source) fetched(fetches kgo.Fetches) {
+	if s.log.open.Load() == 0 {
+		return
+	}
+	fetches.EachTopic(func(t kgo.FetchTopic) {
+		failed := false
+		for i := range t.Partitions {
+			failed = failed || t.Partitions[i].Err != nil
+		}
+		if !failed {
+			s.log.over("it works again", fetching+t.Topic)
+		}
+	})
 }
 
 // nap keeps an error that comes back at once from filling the log.

@@ -77,7 +77,7 @@ func (s *transactor) Run(ctx context.Context, in flow.Intake) error {
 		if class, code := classOf(err); class == flow.ConfigError && code != flow.CodeMissing {
 			return flow.Errorf(class, code, "group %q: %w", s.member.cfg.Group, err)
 		}
-		s.member.host.Logger().Warn("the transactional client failed; a new one takes its place", "error", err)
+		s.member.log.warn(transactions, "the transactional client failed; a new one takes its place", "error", err)
 		s.closeSession()
 		if time.Since(began) > lastPause {
 			pause = firstPause
@@ -90,6 +90,9 @@ const (
 	firstPause = 100 * time.Millisecond
 	lastPause  = 5 * time.Second
 )
+
+// transactions is the name of a trouble.
+const transactions = "transactions"
 
 func (s *transactor) stopping() bool { return s.reading.Err() != nil }
 
@@ -331,12 +334,13 @@ func (s *transactor) finish(ctx context.Context, session *kgo.GroupTransactSessi
 	}
 	if committed {
 		s.transaction.committed()
+		s.member.log.over("it works again", transactions)
 		return true, nil
 	}
 	if !filled {
 		return false, nil
 	}
-	s.member.host.Logger().Warn("a transaction was given up; its records are read again", "group", s.member.cfg.Group, "error", y.reason())
+	s.member.log.warn(transactions, "a transaction was given up; its records are read again", "group", s.member.cfg.Group, "error", y.reason())
 	return false, nil
 }
 
