@@ -118,27 +118,21 @@ func (c *carried) left(now time.Time) (time.Duration, error) {
 	return left, nil
 }
 
-const (
-	correlationHeader = "millstream-correlation-id"
-	base64Header      = "millstream-b64"
-)
+const correlationHeader = "millstream-correlation-id"
 
-// correlate sets the correlation id, which is text in AMQP: bytes of another technology go as base64, and one that is too long as a header.
-func correlate(msg *amqp.Publishing, id []byte, own bool, add func(name string, v any)) {
+// correlate sets the correlation id, which is text in AMQP: bytes that did not come as they are from AMQP go as base64, and an id that is
+// too long as a header.
+func correlate(msg *amqp.Publishing, id []byte, asItIs bool, add func(name string, v any)) {
 	text := string(id)
-	if !own && !utf8.Valid(id) {
+	if !asItIs && !utf8.Valid(id) {
 		text = base64.StdEncoding.EncodeToString(id)
-		if len(text) <= maxShort {
-			parts := "correlation_id"
-			if earlier, ok := msg.Headers[base64Header].(string); ok && earlier != "" {
-				parts = earlier + "," + parts
-			}
-			add(base64Header, parts)
-		}
 	}
-	if len(text) > maxShort {
+	switch {
+	case len(text) > maxShort:
 		add(correlationHeader, keyField(id))
 		return
+	case len(text) != len(id):
+		markEncoded(msg, add, correlationPart)
 	}
 	msg.CorrelationId = text
 }

@@ -17,14 +17,18 @@
 //   - AMQP has no key: it travels as the header millstream-key, text where it is UTF-8 and bytes where not, and becomes the key again
 //     at the source;
 //   - headers with their types; Native keeps what the common types cannot say (a short integer, a decimal, a table). Of repeated names
-//     the values become one JSON array. CC and BCC, which would route copies, and x-delivery-count, which belongs to one queue, are left
+//     the values become one JSON array, which the header millstream-ht-<name>: repeated lets the source take apart again. Kafka's headers,
+//     which have no type, are text where they are UTF-8 and no hint says bytes. CC and BCC, which would route copies, and x-delivery-count, which belongs to one queue, are left
 //     out; so are headers of other technologies' connections (transport.Foreign), and headers of other technologies have limits
 //     (transport.CheckHeaders);
 //   - the event time becomes the timestamp, in seconds, and the header timestamp_in_ms where it has a fraction;
-//   - properties are carried as they are; what split made of a message gets a message_id of its own, its id and the sink's name. user_id is published only where it is the connection's own user, as the broker demands, and
-//     else is the header millstream-user-id; reply_to of another kind than a queue is the header millstream-reply-to. Properties that a message of another technology has
-//     as headers, as the Kafka sink writes them, become properties again (carried.go). A correlation id of bytes from elsewhere is base64, and the header
-//     millstream-b64 says so.
+//   - properties are carried as they are. A message without a message_id that comes from elsewhere, and what split made, get one: the id of
+//     transport.DeduplicationID, where the message can be told from all others. user_id is published only where it is the connection's own
+//     user, as the broker demands, and else is the header millstream-user-id; reply_to of another kind than a queue is the header
+//     millstream-reply-to. Properties that a message of another technology has as headers, as the Kafka sink writes them, become properties
+//     again (carried.go). A correlation id of bytes from elsewhere is base64, and so are repeated headers of bytes: the header
+//     millstream-b64 names such parts, correlation_id, meta.<name> and key, and the source makes bytes of them again (received.go);
+//   - millstream-src-address says where a message was published to, where many such places lead to one exchange and routing key.
 package amqp
 
 import "github.com/millstream/millstream/pipelines/config"

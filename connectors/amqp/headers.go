@@ -1,7 +1,6 @@
 package amqp
 
 import (
-	"sort"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -20,23 +19,15 @@ const (
 	replyHeader     = "millstream-reply-to"
 	millisHeader    = "timestamp_in_ms"
 	countHeader     = "x-delivery-count"
+	// base64Header names the parts that are base64: key, correlation_id, meta.NAME.
+	base64Header    = "millstream-b64"
+	keyPart         = "key"
+	correlationPart = "correlation_id"
+	// hintPrefix and a header's name are a header that says what the header was before it had to become something else: repeated, which
+	// are the values of several headers of one name, and bytes, which tells that they are no text although they could be.
+	hintPrefix = "millstream-ht-"
+	repeated   = "repeated"
 )
-
-// headersOf lists a table in the order of its names, since a table has none of its own, without the headers that become other parts of
-// the record.
-func headersOf(t amqp.Table) []flow.Header {
-	if len(t) == 0 {
-		return nil
-	}
-	hs := make([]flow.Header, 0, len(t))
-	for name, v := range t {
-		if name != keyHeader && name != tombstoneHeader {
-			hs = append(hs, headerOf(name, v))
-		}
-	}
-	sort.Slice(hs, func(i, k int) bool { return hs[i].Name < hs[k].Name })
-	return hs
-}
 
 // headerOf keeps a value as it came in Native where Value loses something of it.
 func headerOf(name string, v any) flow.Header {
@@ -121,58 +112,6 @@ func decimal(d amqp.Decimal) float64 {
 	return f
 }
 
-// tableOf makes a table of headers. Of repeated names the values become one JSON array.
-func tableOf(hs []flow.Header, skip func(name string) bool) (amqp.Table, error) {
-	if len(hs) == 0 {
-		return nil, nil //nolint:nilnil // no headers, no table
-	}
-	t := make(amqp.Table, len(hs)+2)
-	var repeated map[string]bool
-	for _, h := range hs {
-		if skip(h.Name) {
-			continue
-		}
-		if _, ok := t[h.Name]; ok {
-			if repeated == nil {
-				repeated = map[string]bool{}
-			}
-			repeated[h.Name] = true
-			continue
-		}
-		t[h.Name] = fieldOf(h)
-	}
-	for name := range repeated {
-		text, err := arrayOf(hs, name)
-		if err != nil {
-			return nil, err
-		}
-		t[name] = text
-	}
-	if err := checkField(t, 0); err != nil {
-		return nil, err
-	}
-	return t, nil
-}
-
-// arrayOf is the values of a repeated header as a JSON array; bytes are text in it.
-func arrayOf(hs []flow.Header, name string) (string, error) {
-	var all []any
-	for _, h := range hs {
-		switch {
-		case h.Name != name:
-		case h.Value.Kind() == value.KindBytes:
-			all = append(all, strings.ToValidUTF8(h.Text(), "\uFFFD"))
-		default:
-			all = append(all, h.Value.Box())
-		}
-	}
-	text, err := value.AppendJSON(nil, value.List(all))
-	if err != nil {
-		return "", flow.Errorf(flow.Permanent, flow.CodeEncode, "the repeated header %.40q cannot be written as JSON: %w", name, err)
-	}
-	return string(text), nil
-}
-
 // maxDepth bounds how deep tables may be nested.
 const maxDepth = 64
 
@@ -202,15 +141,6 @@ func checkField(v any, depth int) error {
 		return flow.Errorf(flow.Permanent, flow.CodeEncode, "a header of type %T has no form in AMQP", v)
 	}
 	return nil
-}
-
-// fieldOf is a header's value as AMQP writes it: as it came where it came from AMQP.
-func fieldOf(h flow.Header) any {
-	switch v := h.Native.(type) {
-	case int8, uint8, int16, uint16, int32, uint32, float32, amqp.Decimal, amqp.Table, []any, string:
-		return v
-	}
-	return field(h.Value.Box())
 }
 
 // field is a plain value as AMQP writes it, in memory of its own: the message's may be used again before it is published. The library would
@@ -247,17 +177,6 @@ func keyField(key []byte) any {
 		return string(key)
 	}
 	return append([]byte{}, key...)
-}
-
-// keyOf is the key that a header carries; nil is none.
-func keyOf(t amqp.Table) []byte {
-	switch v := t[keyHeader].(type) {
-	case string:
-		return append([]byte{}, v...)
-	case []byte:
-		return append([]byte{}, v...)
-	}
-	return nil
 }
 
 // tableSize is how many bytes a table takes in a frame, about and never less.

@@ -10,22 +10,37 @@ import (
 	"github.com/millstream/millstream/connectors/transport"
 	"github.com/millstream/millstream/connectors/watermill"
 	"github.com/millstream/millstream/flow"
+	"github.com/millstream/millstream/flow/value"
 )
 
-// fillRecord makes a record of a delivery.
+// fillRecord makes a record of a delivery. What is no other part of the record stays a header.
 func fillRecord(r *flow.Record, d *amqp.Delivery, queue string) {
+	got := receive(d.Headers)
 	*r = flow.Record{
-		Body: d.Body, Key: keyOf(d.Headers), Headers: headersOf(d.Headers), Props: propertiesOf(d), Topic: queue, ID: d.MessageId,
+		Body: d.Body, Key: got.key(), Props: propertiesOf(d, got), Topic: queue, ID: idOf(d),
 		Time: timeOf(d), Offset: int64(min(d.DeliveryTag, math.MaxInt64)), Partition: flow.NoPartition,
 		Attempt: attemptOf(d), Tag: d.DeliveryTag, Redelivered: d.Redelivered,
 	}
-	if tombstone := d.Headers[tombstoneHeader]; (tombstone == true || tombstone == "true") && len(d.Body) == 0 {
+	if got.tombstone(d.Body) {
 		r.Body = nil
 	}
+	r.Headers = got.headers()
 }
 
-// address is where a message was published to.
-type address struct{ exchange, routingKey string }
+// idOf is the id that the producer gave the message; programs with the stock watermill-amqp have a header for it.
+func idOf(d *amqp.Delivery) string {
+	if d.MessageId != "" {
+		return d.MessageId
+	}
+	id, _ := d.Headers[watermill.UUIDHeader].(string)
+	return id
+}
+
+// address is what of a message only this connector looks at: where it was published to, and whether its correlation id came as base64.
+type address struct {
+	exchange, routingKey string
+	encodedID            bool
+}
 
 // extra are the entries of `source` in expressions: exchange and routing_key, where the message was published to, and the properties that
 // it has.
@@ -88,14 +103,18 @@ func timeOf(d *amqp.Delivery) int64 {
 	return 0
 }
 
-func propertiesOf(d *amqp.Delivery) *flow.Properties {
+func propertiesOf(d *amqp.Delivery, got *received) *flow.Properties {
+	native := &address{exchange: d.Exchange, routingKey: d.RoutingKey}
 	p := &flow.Properties{
 		ContentType: d.ContentType, ContentEncoding: d.ContentEncoding, MessageID: d.MessageId, Type: d.Type, AppID: d.AppId,
 		UserID: d.UserId, ReplyTo: d.ReplyTo, Priority: d.Priority, HasPriority: d.Priority > 0, Durable: d.DeliveryMode == amqp.Persistent,
-		Native: &address{d.Exchange, d.RoutingKey},
+		Native: native,
 	}
 	if d.CorrelationId != "" {
 		p.CorrelationID = textOf(d.CorrelationId)
+		if id, ok := got.decode(correlationPart, d.CorrelationId); ok {
+			p.CorrelationID, native.encodedID = value.Bytes(id), true
+		}
 	}
 	if d.ReplyTo != "" {
 		p.ReplyToKind = "queue"
@@ -128,18 +147,22 @@ type publishing struct {
 // connection over one that does not. RabbitMQ's frames have 131,072 bytes unless it is told otherwise.
 const maxHeader = 131072 - 64
 
-// identify gives what split made an id of its own; one that is too long for the property goes into a header.
-func (p *preparer) identify(msg *amqp.Publishing, m *flow.Message, add func(name string, v any)) {
-	id := transport.DerivedID(m, p.name)
-	if id == "" {
-		return
+// identify gives the message an id that tells it from all others, where it has none of its own: what split made has none, and a message of
+// another technology may have none.
+func (p *preparer) identify(msg *amqp.Publishing, m *flow.Message, own bool, add func(name string, v any)) {
+	if transport.DerivedID(m, p.name) != "" {
+		msg.MessageId = "" // the whole record's
 	}
-	msg.MessageId = ""
-	if len(id) <= maxShort {
+	id := transport.DeduplicationID(m, p.name, !own)
+	_, carried := msg.Headers[transport.IDHeader]
+	switch {
+	case id == "":
+	case msg.MessageId == "":
 		msg.MessageId = id
-		return
+		delete(msg.Headers, transport.IDHeader)
+	case carried:
+		add(transport.IDHeader, id)
 	}
-	add(transport.IDHeader, id)
 }
 
 // Prepare implements flow.Preparer.
@@ -154,7 +177,7 @@ func (p *preparer) Prepare(m *flow.Message, o *flow.Outgoing) (err error) {
 	msg := &pub.message
 	msg.DeliveryMode = amqp.Persistent
 	own := m.Connector() == "amqp"
-	brought, text, err := p.headers(o, msg, own)
+	brought, table, err := p.headers(m, o, msg)
 	if err != nil {
 		return err
 	}
@@ -162,18 +185,19 @@ func (p *preparer) Prepare(m *flow.Message, o *flow.Outgoing) (err error) {
 		if msg.Headers == nil {
 			msg.Headers = amqp.Table{}
 		}
-		if text {
+		if table.text {
 			v = headerOf(name, v).Text()
 		}
 		msg.Headers[name] = v
 	}
+	markEncoded(msg, add, table.encoded...)
 	if o.Key != nil {
 		add(keyHeader, keyField(o.Key))
 	}
 	if o.Body == nil {
 		add(tombstoneHeader, true)
 	}
-	if t := o.Time(); t.Unix() > 0 {
+	if t := o.Time(); t.Unix() > 0 && !(own && untold(o)) {
 		msg.Timestamp = t
 		if ms := t.UnixMilli(); ms%1000 != 0 || hasHeader(o.Headers(), millisHeader) {
 			add(millisHeader, ms)
@@ -186,7 +210,8 @@ func (p *preparer) Prepare(m *flow.Message, o *flow.Outgoing) (err error) {
 		}
 	}
 	brought.apply(msg, add)
-	p.identify(msg, m, add)
+	p.identify(msg, m, own, add)
+	p.tellAddress(msg, m, add)
 	if err := p.expire(m, o, msg, brought); err != nil {
 		return err
 	}
@@ -204,25 +229,47 @@ func (p *preparer) Prepare(m *flow.Message, o *flow.Outgoing) (err error) {
 	return nil
 }
 
-// headers makes the table, but for what the message brought along of properties. text tells that no header may be anything else: programs
-// with the stock watermill-amqp see headers alone, and refuse messages with one that is no text, so that a message of theirs keeps its
-// headers and gets no such header from us.
-func (p *preparer) headers(o *flow.Outgoing, msg *amqp.Publishing, own bool) (brought *carried, text bool, err error) {
+// headers makes the table, but for what the message brought along of properties. Programs with the stock watermill-amqp see headers alone,
+// and refuse messages with one that is no text, so that a message of theirs keeps its headers and gets no such header from us.
+func (p *preparer) headers(m *flow.Message, o *flow.Outgoing, msg *amqp.Publishing) (brought *carried, table *tableMaker, err error) {
 	brought = &carried{}
-	text = hasHeader(o.Headers(), watermill.UUIDHeader)
+	own, theirs := m.Connector() == "amqp", hasHeader(o.Headers(), watermill.UUIDHeader)
 	if !own {
 		if err := transport.CheckHeaders(o.Headers()); err != nil {
-			return nil, false, err
+			return nil, nil, err
 		}
 		brought = p.carriedBy(o.Headers(), !transport.IsLetter(o))
-		if text {
+		if theirs {
 			brought.taken = nil
 		}
 	}
-	msg.Headers, err = tableOf(o.Headers(), func(name string) bool {
+	table = &tableMaker{untyped: m.Connector() == "kafka", text: theirs, skip: func(name string) bool {
 		return routed(name) || name == millisHeader || !own && (transport.Foreign(name) || brought.taken[name])
-	})
-	return brought, text, err
+	}}
+	if own {
+		table.text = false // as they came
+	}
+	msg.Headers, err = table.table(o.Headers())
+	table.text = theirs
+	return brought, table, err
+}
+
+// untold tells whether the time of a message is only when it arrived.
+func untold(o *flow.Outgoing) bool { return o.Record.Time == 0 && o.Time().Equal(o.Arrived()) }
+
+// tellAddress adds where a message was published to that goes to the same place as all others, unless that is the very place.
+func (p *preparer) tellAddress(msg *amqp.Publishing, m *flow.Message, add func(name string, v any)) {
+	if !p.exchange.fixed() || !p.routingKey.fixed() {
+		return
+	}
+	if _, ok := msg.Headers[transport.AddressHeader]; ok {
+		return
+	}
+	from := transport.SourceAddress(m)
+	if from == "" || m.Connector() == "amqp" && from == transport.Address(p.exchange.constant, p.routingKey.constant) {
+		return
+	}
+	add(transport.AddressHeader, from)
 }
 
 // expire sets what is left of the message's lifetime.
@@ -262,7 +309,9 @@ func (p *preparer) properties(msg *amqp.Publishing, props *flow.Properties, own 
 		msg.Priority = props.Priority
 	}
 	if !props.CorrelationID.IsNil() {
-		correlate(msg, []byte(flow.Header{Value: props.CorrelationID}.Text()), own, add)
+		native, _ := props.Native.(*address)
+		asItIs := own && (native == nil || !native.encodedID)
+		correlate(msg, []byte(flow.Header{Value: props.CorrelationID}.Text()), asItIs, add)
 	}
 	switch {
 	case props.ReplyTo == "":
@@ -301,3 +350,6 @@ func checkShort(msg *amqp.Publishing) error {
 	}
 	return nil
 }
+
+// fixed tells whether the name is the same for all messages.
+func (r *rendered) fixed() bool { return r.template == nil || r.isConstant }

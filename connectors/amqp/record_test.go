@@ -17,6 +17,22 @@ import (
 // prepared is what is published of a record that waited for a while.
 func prepared(t *testing.T, connector string, r flow.Record, waited time.Duration, change ...func(m *flow.Message)) (*publishing, error) {
 	t.Helper()
+	return preparedOf(t, &flow.Env{Connector: connector}, r, waited, change...)
+}
+
+// preparedWith is prepared for a source that tells more about its records.
+func preparedWith(t *testing.T, connector string, extra map[string]any, r flow.Record) *amqp.Publishing {
+	t.Helper()
+	env := &flow.Env{Connector: connector, Extra: func(*flow.Record) map[string]any { return extra }}
+	pub, err := preparedOf(t, env, r, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &pub.message
+}
+
+func preparedOf(t *testing.T, env *flow.Env, r flow.Record, waited time.Duration, change ...func(m *flow.Message)) (*publishing, error) {
+	t.Helper()
 	cfg := &Sink{}
 	var built config.Sink
 	connectortest.Build(t, "{url: amqp://h/, exchange: x, routing_key: k}", cfg, func(b *config.Builder) { built = cfg.BuildSink(b) })
@@ -24,8 +40,8 @@ func prepared(t *testing.T, connector string, r flow.Record, waited time.Duratio
 	paths.Freeze()
 	arrived := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	m, o := &flow.Message{}, &flow.Outgoing{}
-	m.Open(&flow.Env{Connector: connector, Paths: paths, Now: func() time.Time { return arrived.Add(waited) }},
-		&flow.Batch{Records: []flow.Record{r}, Arrived: arrived.UnixNano()}, 0)
+	env.Paths, env.Now = paths, func() time.Time { return arrived.Add(waited) }
+	m.Open(env, &flow.Batch{Records: []flow.Record{r}, Arrived: arrived.UnixNano()}, 0)
 	for _, c := range change {
 		c(m)
 	}
@@ -70,7 +86,7 @@ func TestRepeatedHeadersBecomeOneJSONArray(t *testing.T) {
 		t.Fatal(err)
 	}
 	delete(pub.message.Headers, millisHeader)
-	if diff := cmp.Diff(amqp.Table{"a": `["1",2,"b"]`, "once": "x"}, pub.message.Headers); diff != "" {
+	if diff := cmp.Diff(amqp.Table{"a": `["1",2,"b"]`, "millstream-ht-a": "repeated", "once": "x"}, pub.message.Headers); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -84,6 +100,43 @@ func TestElementsOfASplitHaveMessageIDsOfTheirOwn(t *testing.T) {
 		if err != nil || pub.message.MessageId != want {
 			t.Errorf("got %+v, error %v, want %s", pub, err, want)
 		}
+	}
+}
+
+func TestAMessageKeepsItsIDAndGetsOneWhereItHasNoneThatCanBeTold(t *testing.T) {
+	carried := func(id string) []flow.Header { return []flow.Header{flow.TextHeader("millstream-id", id)} }
+	split := func(m *flow.Message) { m.ExtendID(3) }
+	place := flow.Record{Topic: "o", Partition: 2, Offset: 7}
+	tests := []struct {
+		name, connector string
+		record          flow.Record
+		change          func(m *flow.Message)
+		id, header      string
+	}{
+		{"its own", "amqp", flow.Record{ID: "m", Props: &flow.Properties{MessageID: "m"}}, nil, "m", ""},
+		{"none, and no place that stays", "amqp", flow.Record{Topic: "q", Offset: 7}, nil, "", ""},
+		{"an element of it", "amqp", flow.Record{Topic: "q", Offset: 7}, split, "", ""},
+		{"the place in Kafka", "kafka", place, nil, "kafka:o/2@7/component", ""},
+		{"an element of it", "kafka", place, split, "kafka:o/2@7/3/component", ""},
+		{"of an earlier pipeline", "kafka", flow.Record{Offset: 9, Headers: carried("kafka:o/2@7/first")}, nil, "kafka:o/2@7/first/component", ""},
+		{"its own beside it", "amqp", flow.Record{ID: "m", Headers: carried("x/y"), Props: &flow.Properties{MessageID: "m"}}, nil, "m", "x/y/component"},
+		{"an element beside it", "amqp", flow.Record{ID: "m", Headers: carried("x/y"), Props: &flow.Properties{MessageID: "m"}}, split, "x/y/3/component", ""},
+	}
+	for _, test := range tests {
+		t.Run(test.name+" "+test.connector, func(t *testing.T) {
+			if test.change == nil {
+				test.change = func(*flow.Message) {}
+			}
+			test.record.Body = []byte{}
+			pub, err := prepared(t, test.connector, test.record, 0, test.change)
+			if err != nil {
+				t.Fatal(err)
+			}
+			header, _ := pub.message.Headers["millstream-id"].(string)
+			if pub.message.MessageId != test.id || header != test.header {
+				t.Errorf("message_id %q, header %q", pub.message.MessageId, header)
+			}
+		})
 	}
 }
 
@@ -129,6 +182,9 @@ func TestPropertiesThatWereHeadersBecomePropertiesAgain(t *testing.T) {
 				t.Error(diff)
 			}
 			got.Headers, got.Body, got.DeliveryMode, got.Timestamp = nil, nil, 0, time.Time{}
+			if test.props.MessageId == "" && test.connector == "kafka" {
+				test.props.MessageId = "kafka:/0@0/component"
+			}
 			if diff := cmp.Diff(test.props, got); diff != "" {
 				t.Error(diff)
 			}

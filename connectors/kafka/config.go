@@ -36,7 +36,8 @@ type SASL struct {
 type Source struct {
 	Cluster `yaml:",inline"`
 	// Topics are the topics to read; they must exist. What stands between slashes, such as /orders-.+/, is a pattern that must match the
-	// whole name of a topic: new topics that match are found within 10 s.
+	// whole name of a topic: new topics that match are found within 10 s. Where there are several topics or a pattern, expressions see
+	// source.several_topics as true, and a sink with one destination writes each message's topic to the header millstream-src-address.
 	Topics []string `yaml:"topics" required:"true"`
 	// Group is the consumer group that shares the partitions and keeps the offsets.
 	Group string `yaml:"group" required:"true"`
@@ -169,7 +170,7 @@ func (c *Source) BuildSource(b *config.Builder) config.Source {
 	}
 	return config.Source{
 		Traits: flow.Traits{Keyed: true, Headers: true, Single: true},
-		Open:   open, Connect: c.connect(cluster, topics), Transaction: cluster.transactionWith(""),
+		Open:   open, Connect: c.connect(cluster, topics), Transaction: cluster.transactionWith(""), Extra: topics.extra(),
 		Reads: func(address string) bool {
 			topic, ok := strings.CutPrefix(address, cluster.address(""))
 			return ok && topics.reads(topic)

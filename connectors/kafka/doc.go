@@ -13,11 +13,15 @@
 //
 //   - payload and key as they are; nil (a tombstone, no key) and empty are told apart in both directions;
 //   - headers in order and with repeats. Bytes and text are written as they are, every other type as text, with a header
-//     millstream-ht-<name> that names the type;
+//     millstream-ht-<name> that names the type; so do bytes of another technology that could be text (tree.go says how lists and maps are
+//     written);
 //   - the event time becomes the record's timestamp, to the millisecond;
 //   - properties become the headers content-type and content-encoding, and millstream-correlation-id, -message-id, -type, -app-id,
 //     -user-id, -reply-to and -priority, where the message does not have them already; a time to live becomes millstream-ttl-ms and
 //     millstream-expires-at, what is left of it and when it ends, both in milliseconds;
+//   - millstream-id is an id to drop repeats by (transport.DeduplicationID), for what split made, for what has one already, and for messages
+//     of another technology that can be told apart; millstream-src-address says where a message was published to, where many such places
+//     lead to one topic;
 //   - headers that belong to another technology's connections or credentials are left out (transport.Foreign), and headers from another
 //     technology have limits (transport.CheckHeaders).
 package kafka

@@ -17,7 +17,7 @@ func fillHeaders(to []flow.Header, from []kgo.RecordHeader) []flow.Header {
 	for i := 0; i < len(from); i++ {
 		h := from[i]
 		if i+1 < len(from) {
-			if kind, ok := strings.CutPrefix(from[i+1].Key, hintPrefix); ok && kind == h.Key {
+			if name, ok := strings.CutPrefix(from[i+1].Key, hintPrefix); ok && name == h.Key {
 				if v, ok := typed(h.Value, string(from[i+1].Value)); ok {
 					to = append(to, flow.Header{Name: h.Key, Value: v})
 					i++
@@ -30,13 +30,14 @@ func fillHeaders(to []flow.Header, from []kgo.RecordHeader) []flow.Header {
 	return to
 }
 
-// typed reads the text of a header as its hint says. ok is false unless writing the value gives the very text again.
-func typed(text []byte, kind string) (v value.Value, ok bool) {
+// typed reads the text of a header as its hint says. ok is false unless writing the value gives the very text and hint again.
+func typed(text []byte, hint string) (v value.Value, ok bool) {
 	s := string(text)
+	kind, leaves, _ := strings.Cut(hint, " ")
 	var err error
 	switch kind {
 	case value.KindNil.String():
-		return value.Value{}, text == nil
+		return value.Value{}, text == nil && leaves == ""
 	case value.KindBool.String():
 		var b bool
 		b, err = strconv.ParseBool(s)
@@ -54,14 +55,14 @@ func typed(text []byte, kind string) (v value.Value, ok bool) {
 		t, err = time.Parse(time.RFC3339Nano, s)
 		v = value.Time(t.UTC())
 	case value.KindList.String(), value.KindMap.String():
-		v, err = value.ParseJSON(text)
-		if err == nil && v.Kind().String() != kind {
-			return value.Value{}, false
-		}
+		v, err = parseTree(text, leaves)
 	default:
 		return value.Value{}, false
 	}
-	if err != nil || (flow.Header{Value: v}).Text() != s {
+	if err != nil {
+		return value.Value{}, false
+	}
+	if again, its := hinted(v); again != s || its != hint {
 		return value.Value{}, false
 	}
 	return v, true

@@ -5,7 +5,6 @@ import (
 	"math"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -128,13 +127,7 @@ func (p *preparer) Prepare(m *flow.Message, o *flow.Outgoing) error {
 			return err
 		}
 	}
-	extra.headers = headersOf(m, o, left)
-	if p.constant != "" {
-		extra.headers = appendAddress(extra.headers, m)
-	}
-	if id := transport.DerivedID(m, p.name); id != "" {
-		extra.headers = append(extra.headers, kgo.RecordHeader{Key: transport.IDHeader, Value: []byte(id)})
-	}
+	extra.headers = p.headersOf(m, o, left)
 	if p.events != "" {
 		if extra.headers, err = asCloudEvent(p.events, o, extra.headers); err != nil {
 			return err
@@ -203,102 +196,3 @@ func keyBytes(v value.Value) ([]byte, error) {
 }
 
 func show(v value.Value) string { return flow.Header{Value: v}.Text() + " (" + v.Kind().String() + ")" }
-
-const (
-	hintPrefix = "millstream-ht-"
-	prefix     = "millstream-"
-)
-
-// headersOf are the record's headers: the message's own, then the properties that have no header of their own.
-func headersOf(m *flow.Message, o *flow.Outgoing, left time.Duration) []kgo.RecordHeader {
-	own, props := o.Headers(), o.Props()
-	if len(own) == 0 && props == nil {
-		return nil
-	}
-	hs := make([]kgo.RecordHeader, 0, len(own)+8)
-	foreign := m.Connector() != "kafka"
-	for _, h := range own {
-		switch {
-		case foreign && transport.Foreign(h.Name), strings.HasPrefix(h.Name, hintPrefix) && staleHint(own, h.Name[len(hintPrefix):]):
-		default:
-			hs = appendHeader(hs, h)
-		}
-	}
-	if props != nil {
-		hs = appendProperties(hs, props, left, m.Now())
-	}
-	if len(hs) == 0 {
-		return nil
-	}
-	return hs
-}
-
-// appendAddress adds where a message was published to that goes to the same topic as all others.
-func appendAddress(hs []kgo.RecordHeader, m *flow.Message) []kgo.RecordHeader {
-	address := transport.SourceAddress(m)
-	if address == "" || hasHeader(hs, transport.AddressHeader) {
-		return hs
-	}
-	return append(hs, kgo.RecordHeader{Key: transport.AddressHeader, Value: []byte(address)})
-}
-
-// staleHint tells whether a type hint that came with the message is about a header that a node has written since: that one gets a
-// hint of its own, or needs none.
-func staleHint(hs []flow.Header, name string) bool {
-	for _, h := range hs {
-		if h.Name == name && h.Value.Kind() != value.KindBytes {
-			return true
-		}
-	}
-	return false
-}
-
-func appendHeader(hs []kgo.RecordHeader, h flow.Header) []kgo.RecordHeader {
-	switch k := h.Value.Kind(); k {
-	case value.KindBytes:
-		return append(hs, kgo.RecordHeader{Key: h.Name, Value: h.Value.BytesValue()})
-	case value.KindString:
-		return append(hs, kgo.RecordHeader{Key: h.Name, Value: []byte(h.Value.Str())})
-	case value.KindNil:
-		return append(hs, kgo.RecordHeader{Key: h.Name}, kgo.RecordHeader{Key: hintPrefix + h.Name, Value: []byte(k.String())})
-	default:
-		return append(hs, kgo.RecordHeader{Key: h.Name, Value: []byte(h.Text())},
-			kgo.RecordHeader{Key: hintPrefix + h.Name, Value: []byte(k.String())})
-	}
-}
-
-// appendProperties adds each property under its name as a header, where the message has no such header; left is what is left of its time
-// to live.
-func appendProperties(hs []kgo.RecordHeader, p *flow.Properties, left time.Duration, now time.Time) []kgo.RecordHeader {
-	add := func(name string, v []byte) {
-		for _, h := range hs {
-			if h.Key == name {
-				return
-			}
-		}
-		hs = append(hs, kgo.RecordHeader{Key: name, Value: v})
-	}
-	text := func(name, v string) {
-		if v != "" {
-			add(name, []byte(v))
-		}
-	}
-	text("content-type", p.ContentType)
-	text("content-encoding", p.ContentEncoding)
-	if !p.CorrelationID.IsNil() {
-		add(prefix+"correlation-id", []byte(flow.Header{Value: p.CorrelationID}.Text()))
-	}
-	text(prefix+"message-id", p.MessageID)
-	text(prefix+"type", p.Type)
-	text(prefix+"app-id", p.AppID)
-	text(prefix+"user-id", p.UserID)
-	text(prefix+"reply-to", p.ReplyTo)
-	if p.HasPriority {
-		add(prefix+"priority", strconv.AppendUint(nil, uint64(p.Priority), 10))
-	}
-	if left > 0 {
-		add(transport.TTLHeader, strconv.AppendInt(nil, (left+time.Millisecond-1).Milliseconds(), 10))
-		add(transport.ExpiresHeader, strconv.AppendInt(nil, now.Add(left).UnixMilli(), 10))
-	}
-	return hs
-}

@@ -9,6 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millstream/millstream/connectors/transport"
+	"github.com/millstream/millstream/flow"
 	"github.com/millstream/millstream/pipelines/config"
 	"github.com/millstream/millstream/pipelines/diag"
 )
@@ -88,4 +89,13 @@ func (s *selection) options() []kgo.Opt {
 		all = append(all, p.String())
 	}
 	return []kgo.Opt{kgo.ConsumeTopics(all...), kgo.ConsumeRegex(), kgo.MetadataMaxAge(patternAge)}
+}
+
+// extra are the entries of `source` in expressions: several_topics, where messages of more than one topic come.
+func (s *selection) extra() func(*flow.Record) map[string]any {
+	if len(s.names) < 2 && len(s.patterns) == 0 {
+		return nil
+	}
+	several := map[string]any{"several_topics": true} // the same for all records; nobody writes to it
+	return func(*flow.Record) map[string]any { return several }
 }
