@@ -6,23 +6,23 @@ import (
 	"testing"
 )
 
-// wire notes what is answered, and refuses what a broker would close the channel for.
-type wire struct {
+// answers notes what is answered, and refuses what a broker would close the channel for.
+type answers struct {
 	t       *testing.T
 	open    map[uint64]bool
 	said    []string
 	settled map[uint64]bool
 }
 
-func newWire(t *testing.T, n uint64) *wire {
-	w := &wire{t: t, open: map[uint64]bool{}, settled: map[uint64]bool{}}
+func newAnswers(t *testing.T, n uint64) *answers {
+	w := &answers{t: t, open: map[uint64]bool{}, settled: map[uint64]bool{}}
 	for tag := uint64(1); tag <= n; tag++ {
 		w.open[tag] = true
 	}
 	return w
 }
 
-func (w *wire) Ack(tag uint64, multiple bool) error {
+func (w *answers) Ack(tag uint64, multiple bool) error {
 	if !w.open[tag] {
 		w.t.Errorf("the unknown tag %d was acknowledged", tag)
 	}
@@ -38,7 +38,7 @@ func (w *wire) Ack(tag uint64, multiple bool) error {
 	return nil
 }
 
-func (w *wire) Nack(tag uint64, multiple, requeue bool) error {
+func (w *answers) Nack(tag uint64, multiple, requeue bool) error {
 	if !w.open[tag] || multiple {
 		w.t.Errorf("nack of %d, known %v, multiple %v, requeue %v", tag, w.open[tag], multiple, requeue)
 	}
@@ -116,7 +116,7 @@ func TestDeliveriesAreAnsweredByPrefixAndBehindHolesLater(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			w := newWire(t, 9)
+			w := newAnswers(t, 9)
 			a := newAcks(w)
 			test.do(a, func(is outcome, tags ...uint64) {
 				for _, tag := range tags {

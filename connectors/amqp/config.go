@@ -27,6 +27,10 @@ type Broker struct {
 	// Auth is plain, with the user and password of the URL, or external: the broker takes the user from the client's certificate (SASL
 	// EXTERNAL), which tls.cert and tls.key give.
 	Auth string `yaml:"auth" default:"plain" oneof:"plain external"`
+	// Heartbeat is how often both sides say that they are there, at the least: whole seconds from 1s to 60s. A connection on which nothing has
+	// come for three heartbeats is given up, by the broker after two to three. Write more where connections are given up that are only
+	// slow. One in the URL, ?heartbeat=10, goes before it, and the broker may ask for a smaller one.
+	Heartbeat time.Duration `yaml:"heartbeat" default:"1s"`
 }
 
 // Source is the configuration of a source.
@@ -76,6 +80,9 @@ type Sink struct {
 	Driver string `yaml:"driver" default:"native" oneof:"native watermill"`
 }
 
+// maxHeartbeat is the most that a file can say: beyond it a lost connection would go unnoticed for more than three minutes.
+const maxHeartbeat = time.Minute
+
 // check adds what is wrong with the connection's options.
 func (c *Broker) check(b *config.Builder) {
 	transport.CheckTLS(b, c.TLS)
@@ -93,6 +100,9 @@ func (c *Broker) check(b *config.Builder) {
 	}
 	if c.external() && (c.TLS == nil || c.TLS.Cert == "") {
 		transport.Finding(b, "auth", "auth: external needs a certificate to log in with", "write tls: {cert: file, key: file}")
+	}
+	if c.Heartbeat < defaultHeartbeat || c.Heartbeat > maxHeartbeat || c.Heartbeat%time.Second != 0 {
+		transport.Finding(b, "heartbeat", "heartbeat must be whole seconds from 1s to 60s", "leave it out for 1s")
 	}
 	at := "url"
 	if c.URL.IsZero() {

@@ -2,7 +2,6 @@ package amqp
 
 import (
 	"context"
-	"time"
 
 	"github.com/millstream/millstream/flow"
 )
@@ -14,7 +13,7 @@ func (c *Source) connect(d dialer) func(context.Context, flow.Host) error {
 		if err != nil {
 			return err
 		}
-		defer func() { _ = conn.CloseDeadline(time.Now().Add(closeTimeout)) }()
+		defer func() { _ = conn.goodbye() }()
 		ch, err := conn.Channel()
 		if err != nil {
 			return channelError(err)
@@ -33,11 +32,11 @@ func (c *Sink) connect(d dialer, p *preparer) func(context.Context, flow.Host) e
 		if err != nil {
 			return err
 		}
-		defer func() { _ = conn.CloseDeadline(time.Now().Add(closeTimeout)) }()
+		defer func() { _ = conn.goodbye() }()
 		if c.Declare != nil {
 			return nil
 		}
-		return c.Declare.exchange(conn, p.fixedExchange())
+		return c.Declare.exchange(conn.Connection, p.fixedExchange())
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"slices"
 	"strings"
@@ -19,20 +18,46 @@ import (
 )
 
 const (
-	heartbeat   = 10 * time.Second
+	// defaultHeartbeat holds where no file says otherwise.
+	defaultHeartbeat = time.Second
+	// refusalTime is longer than RabbitMQ is silent before it closes the connection of somebody with a wrong password: 3 s.
+	refusalTime = 4 * time.Second
+	// openTimeout bounds one attempt to connect, and the first opening of a source or a sink.
 	openTimeout = 15 * time.Second
 )
 
 // dialer opens connections to the first node that takes one.
 type dialer struct {
-	urls     []config.Secret
-	tls      *transport.TLS
-	dir      string
-	external bool
+	urls      []config.Secret
+	tls       *transport.TLS
+	dir       string
+	external  bool
+	heartbeat time.Duration
 }
 
+// connection is a connection to a broker with the wire below it.
+type connection struct {
+	*amqp.Connection
+	wire *wire
+}
+
+// ask does something that waits for the broker's answers. The end of ctx ends the connection, so that nobody waits for them any more.
+func (c *connection) ask(ctx context.Context, do func() error) error {
+	keep := context.AfterFunc(ctx, c.wire.abort)
+	defer keep()
+	return do()
+}
+
+// goodbye ends a connection in the broker's presence: without an error, it has ended all that belonged to it.
+func (c *connection) goodbye() error { return c.CloseDeadline(time.Now().Add(closeTimeout)) }
+
 func (c *Broker) dialer(b *config.Builder) dialer {
-	return dialer{urls: c.urls(), tls: c.TLS, dir: b.Dir, external: c.external()}
+	return dialer{urls: c.urls(), tls: c.TLS, dir: b.Dir, external: c.external(), heartbeat: c.Heartbeat}
+}
+
+// silence is how long an answer may take while a connection is opened.
+func (d *dialer) silence() time.Duration {
+	return min(max(patienceFactor*d.heartbeat, refusalTime), openTimeout)
 }
 
 // users are the names that the URLs log in with.
@@ -50,7 +75,7 @@ func (c *Broker) users() []string {
 }
 
 // dial connects; name is shown in the broker's console.
-func (d *dialer) dial(ctx context.Context, name string) (*amqp.Connection, error) {
+func (d *dialer) dial(ctx context.Context, name string) (*connection, error) {
 	if len(d.urls) == 0 {
 		return nil, flow.Errorf(flow.ConfigError, flow.CodeMissing, "no url to connect to")
 	}
@@ -73,7 +98,7 @@ func (d *dialer) dial(ctx context.Context, name string) (*amqp.Connection, error
 }
 
 // dialInTime leaves the nodes that have not been tried yet their share of the time: one that is silent is not to use up all of it.
-func (d *dialer) dialInTime(ctx context.Context, left int, url, name string, settings *tls.Config) (*amqp.Connection, error) {
+func (d *dialer) dialInTime(ctx context.Context, left int, url, name string, settings *tls.Config) (*connection, error) {
 	if deadline, ok := ctx.Deadline(); ok {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, time.Until(deadline)/time.Duration(left))
@@ -101,7 +126,7 @@ func worst(failures []error) error {
 	return flow.Errorf(flow.Transient, flow.CodeUnavailable, "no node takes the connection: %w", whole)
 }
 
-func (d *dialer) dialOne(ctx context.Context, url, name string, settings *tls.Config) (*amqp.Connection, error) {
+func (d *dialer) dialOne(ctx context.Context, url, name string, settings *tls.Config) (*connection, error) {
 	parsed, err := amqp.ParseURI(url)
 	if err != nil {
 		return nil, flow.Errorf(flow.ConfigError, flow.CodeInvalidName, "the URL cannot be read")
@@ -116,35 +141,66 @@ func (d *dialer) dialOne(ctx context.Context, url, name string, settings *tls.Co
 	if d.external {
 		login = []amqp.Authentication{&amqp.ExternalAuth{}}
 	}
+	var w *wire
 	conn, err := amqp.DialConfig(url, amqp.Config{
-		SASL: login, Heartbeat: heartbeat, TLSClientConfig: c, Properties: properties, Locale: "en_US",
+		SASL: login, Heartbeat: d.heartbeat, TLSClientConfig: c, Properties: properties, Locale: "en_US",
 		Dial: func(network, address string) (net.Conn, error) {
-			nd := net.Dialer{Timeout: transport.DialTimeout}
-			conn, err := nd.DialContext(ctx, network, address)
+			opened, err := d.connect(ctx, network, address)
 			if err != nil {
 				return nil, err
 			}
-			late := time.Now().Add(openTimeout)
-			if deadline, ok := ctx.Deadline(); ok && deadline.Before(late) {
-				late = deadline
-			}
-			// The library takes the deadline away once the handshake is through.
-			return conn, conn.SetDeadline(late)
+			w = opened
+			return w, nil
 		},
 	})
-	if err != nil {
-		return nil, dialError(err, fmt.Sprintf("%s:%d", parsed.Host, parsed.Port), parsed.Vhost)
+	if w != nil && !w.keep() && err == nil {
+		err = context.Cause(ctx)
 	}
-	return conn, nil
+	if err != nil {
+		if w != nil {
+			_ = w.Close()
+		}
+		return nil, dialError(err, w, fmt.Sprintf("%s:%d", parsed.Host, parsed.Port), parsed.Vhost)
+	}
+	return &connection{conn, w}, nil
+}
+
+// connect opens the wire of a connection. Until it is kept, the end of ctx ends it.
+func (d *dialer) connect(ctx context.Context, network, address string) (*wire, error) {
+	nd := net.Dialer{Timeout: transport.DialTimeout}
+	conn, err := nd.DialContext(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	late := time.Now().Add(openTimeout)
+	if deadline, ok := ctx.Deadline(); ok && deadline.Before(late) {
+		late = deadline
+	}
+	return newWire(ctx, conn, d.silence(), late)
+}
+
+// patiently opens something for the first time: a broker that takes connections and says nothing may be about to start, and is tried again
+// until ctx ends.
+func patiently[T any](ctx context.Context, open func(context.Context) (T, error)) (T, error) {
+	for {
+		opened, err := open(ctx)
+		var silent *silenceError
+		if err == nil || !errors.As(err, &silent) || ctx.Err() != nil {
+			return opened, err
+		}
+	}
 }
 
 // dialError classifies why a connection was not opened. The URL's user and password are not in it.
-func dialError(err error, address, vhost string) error {
+func dialError(err error, w *wire, address, vhost string) error {
 	var said *amqp.Error
 	var network net.Error
 	switch {
 	case transport.Failure(err):
 		return flow.Errorf(flow.ConfigError, flow.CodeAuth, "TLS with %s failed: %w", address, err)
+	case w.silent():
+		// The library takes any end at the wrong moment for a refusal.
+		return flow.Errorf(flow.Transient, flow.CodeUnavailable, "no broker answers at %s: %w", address, w.failure())
 	case errors.As(err, &network):
 		return flow.Errorf(flow.Transient, flow.CodeUnavailable, "no broker answers at %s: %w", address, err)
 	case errors.Is(err, amqp.ErrSASL):
@@ -178,19 +234,4 @@ func channelError(err error) *flow.Error {
 		class, code = flow.Permanent, flow.CodeTooLarge
 	}
 	return flow.Errorf(class, code, "the broker says: %d %s", said.Code, said.Reason)
-}
-
-// longestPause between attempts keeps the work of a lost broker small, and is short enough to be back soon after it.
-const longestPause = 3 * time.Second
-
-// backoff waits longer from attempt to attempt, 100 ms to longestPause with jitter. It reports false when the wait was cut short.
-func backoff(attempt int, done <-chan struct{}) bool {
-	d := min(100*time.Millisecond<<min(attempt, 10), longestPause)
-	d = d/2 + rand.N(d/2) //nolint:gosec // jitter needs no secrecy
-	select {
-	case <-time.After(d):
-		return true
-	case <-done:
-		return false
-	}
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
 	"strings"
 	"sync"
 	"time"
@@ -61,8 +62,22 @@ func (d *dialer) stockSettings(host flow.Host) (stock.Config, error) {
 	properties := amqp.NewConnectionProperties()
 	properties.SetClientConnectionName(connectionName(host))
 	c := stock.NewDurableQueueConfig(d.urls[0].Reveal())
-	c.Connection.AmqpConfig = &amqp.Config{Heartbeat: heartbeat, TLSClientConfig: settings, Properties: properties, Locale: "en_US"}
+	c.Connection.AmqpConfig = &amqp.Config{
+		Heartbeat: d.heartbeat, TLSClientConfig: settings, Properties: properties, Locale: "en_US",
+		Dial: func(network, address string) (net.Conn, error) {
+			return d.connect(context.Background(), network, address)
+		},
+	}
 	return c, nil
+}
+
+// dialStock opens the wire of a connection that the stock module makes.
+func (d *dialer) dialStock(network, address string) (net.Conn, error) {
+	w, err := d.connect(context.Background(), network, address)
+	if err != nil {
+		return nil, err
+	}
+	return w, nil
 }
 
 // openStock opens a source of the stock driver. The broker and the queue are looked at first, as for any source.

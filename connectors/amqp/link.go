@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"strconv"
 	"strings"
 	"sync"
@@ -18,7 +19,7 @@ import (
 // link is one connection of a sink and its one channel in confirm mode. A channel that the broker closes ends the link: the next one
 // begins with a window of its own.
 type link struct {
-	conn   *amqp.Connection
+	conn   *connection
 	ch     *amqp.Channel
 	window *window
 	log    interface{ Warn(msg string, args ...any) }
@@ -37,6 +38,7 @@ type link struct {
 // connect opens a link. exchange, when given, must exist or is declared.
 func (s *sink) connect(ctx context.Context, exchange string) (*link, error) {
 	conn, err := s.dialer.dial(ctx, connectionName(s.host))
+	s.outage.tried(err)
 	if err != nil {
 		return nil, err
 	}
@@ -44,12 +46,14 @@ func (s *sink) connect(ctx context.Context, exchange string) (*link, error) {
 		conn: conn, window: newWindow(), log: s.host.Logger(), returns: make(chan amqp.Return), lost: make(chan *amqp.Error, 2),
 		blocked: make(chan amqp.Blocking, 8), patience: s.confirmTimeout, added: make(chan struct{}, 1), closed: make(chan struct{}),
 	}
-	if err := s.declare.exchange(conn, exchange); err != nil {
-		_ = conn.CloseDeadline(time.Now().Add(closeTimeout))
-		return nil, err
-	}
-	if err := l.openChannel(); err != nil {
-		_ = conn.CloseDeadline(time.Now().Add(closeTimeout))
+	err = conn.ask(ctx, func() error {
+		if err := s.declare.exchange(conn.Connection, exchange); err != nil {
+			return err
+		}
+		return l.openChannel()
+	})
+	if err != nil {
+		_ = conn.goodbye()
 		return nil, err
 	}
 	return l, nil
@@ -146,9 +150,10 @@ func (l *link) run() error {
 		for range l.returns {
 		}
 	}()
-	_ = l.conn.CloseDeadline(time.Now().Add(closeTimeout))
-	l.fail(l.said(cause))
-	return cause
+	_ = l.conn.goodbye()
+	said := l.said(cause)
+	l.fail(said)
+	return said
 }
 
 // step waits for the next thing to happen.
@@ -216,14 +221,17 @@ func verdict(e *entry, acked bool) error {
 	return nil
 }
 
-// said is the broker's own reason for closing, when it gave one.
+// said is the broker's own reason for closing, when it gave one, or what is wrong with the network.
 func (l *link) said(cause error) error {
 	select {
 	case err, ok := <-l.lost:
-		if ok && err != nil {
+		if ok && err != nil && err.Server {
 			return err
 		}
 	case <-time.After(100 * time.Millisecond):
+	}
+	if err := l.conn.wire.failure(); err != nil && !errors.Is(err, net.ErrClosed) {
+		return err
 	}
 	return cause
 }
@@ -289,7 +297,7 @@ func (l *link) end() { l.once.Do(func() { close(l.closed) }) }
 
 // close says goodbye. The goroutine in run then comes to its end.
 func (l *link) close() error {
-	err := l.conn.CloseDeadline(time.Now().Add(closeTimeout))
+	err := l.conn.goodbye()
 	l.end()
 	if errors.Is(err, amqp.ErrClosed) {
 		return nil

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
 	amqp "github.com/rabbitmq/amqp091-go"
@@ -36,7 +35,7 @@ type PubSub struct {
 
 func (c *PubSub) dialer() dialer {
 	b := Broker{URL: config.NewSecret(c.URL), TLS: c.TLS}
-	return dialer{urls: b.urls(), tls: c.TLS}
+	return dialer{urls: b.urls(), tls: c.TLS, heartbeat: defaultHeartbeat}
 }
 
 func (c *PubSub) host() flow.Host { return &watermill.Host{Title: "watermill", Log: c.Logger} }
@@ -66,7 +65,7 @@ func (c *PubSub) initialize(ctx context.Context, topic string) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = conn.CloseDeadline(time.Now().Add(closeTimeout)) }()
+	defer func() { _ = conn.goodbye() }()
 	ch, err := conn.Channel()
 	if err != nil {
 		return channelError(err)
@@ -152,7 +151,7 @@ func (c *PubSub) ready(ctx context.Context, topic string) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = conn.CloseDeadline(time.Now().Add(closeTimeout)) }()
+	defer func() { _ = conn.goodbye() }()
 	ch, err := conn.Channel()
 	if err != nil {
 		return channelError(err)

@@ -3,6 +3,7 @@ package amqp
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"strconv"
 	"sync"
 	"time"
@@ -22,13 +23,17 @@ const (
 
 // session is one connection of a source and its one channel.
 type session struct {
-	conn *amqp.Connection
-	ch   *amqp.Channel
-	lane *flow.Lane
-	acks *acks
+	conn   *connection
+	ch     *amqp.Channel
+	shared *shared
+	queue  string
+	others int // consumers of the queue when this session began to consume
+	lane   *flow.Lane
+	acks   *acks
 	// buffer holds up to the prefetch window: the library hands deliveries over one at a time, so without it each batch would be one.
 	buffer chan amqp.Delivery
 	lost   chan *amqp.Error
+	loss   *amqp.Error // what came of it
 	// cancelled says that the broker has ended a consumer: its queue is gone, or moved to another node.
 	cancelled chan string
 
@@ -46,18 +51,23 @@ type session struct {
 // connect opens a connection and makes sure that the queue is there.
 func (s *source) connect(ctx context.Context) (*session, error) {
 	conn, err := s.dialer.dial(ctx, connectionName(s.host))
+	s.outage.tried(err)
 	if err != nil {
 		return nil, err
 	}
-	se, err := s.prepareChannel(conn)
+	var se *session
+	err = conn.ask(ctx, func() (err error) {
+		se, err = s.prepareChannel(conn)
+		return err
+	})
 	if err != nil {
-		_ = conn.CloseDeadline(time.Now().Add(closeTimeout))
+		_ = conn.goodbye()
 		return nil, err
 	}
 	return se, nil
 }
 
-func (s *source) prepareChannel(conn *amqp.Connection) (*session, error) {
+func (s *source) prepareChannel(conn *connection) (*session, error) {
 	ch, err := conn.Channel()
 	if err != nil {
 		return nil, channelError(err)
@@ -66,7 +76,7 @@ func (s *source) prepareChannel(conn *amqp.Connection) (*session, error) {
 		return nil, err
 	}
 	se := &session{
-		conn: conn, ch: ch, lane: flow.NewLane(s.cfg.Queue), acks: newAcks(ch), stopped: make(chan struct{}),
+		conn: conn, ch: ch, shared: s.shared, queue: s.cfg.Queue, lane: flow.NewLane(s.cfg.Queue), acks: newAcks(ch), stopped: make(chan struct{}),
 		lost: make(chan *amqp.Error, 2), cancelled: make(chan string, 1),
 	}
 	ch.NotifyClose(se.lost)
@@ -74,48 +84,84 @@ func (s *source) prepareChannel(conn *amqp.Connection) (*session, error) {
 	return se, nil
 }
 
-// consume begins to read, once.
-func (se *session) consume(queue string, sizing *sizing) (err error) {
+// haunted is how often a queue is asked for its consumers while one of them may be a ghost.
+const haunted = 100 * time.Millisecond
+
+// alone waits until the broker does not count the consumer of an earlier session any more that was lost without a goodbye. Until then that one
+// has deliveries which the broker would hand out again only behind those that this session got.
+func (se *session) alone(ctx context.Context, log *slog.Logger) error {
+	for said := false; ; said = true {
+		var q amqp.Queue
+		err := se.conn.ask(ctx, func() (err error) {
+			q, err = se.ch.QueueDeclarePassive(se.queue, true, false, false, false, nil)
+			return err
+		})
+		if err != nil {
+			return named(err, "queue %q", se.queue)
+		}
+		wait, others := se.shared.haunted(se.queue, q.Consumers)
+		if !wait {
+			se.others = others
+			return nil
+		}
+		if !said {
+			log.Info("the broker still counts the consumer of a connection that is lost; it is waited for", "queue", se.queue)
+		}
+		select {
+		case <-time.After(haunted):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// consume begins to read, once. ended is called when the deliveries end because the connection is lost.
+func (se *session) consume(sizing *sizing, ended func()) (err error) {
 	se.consuming.Do(func() {
 		se.sizing = sizing
 		var deliveries <-chan amqp.Delivery
-		if deliveries, err = se.begin(queue); err != nil {
+		if deliveries, err = se.begin(); err != nil {
 			return
 		}
 		se.buffer = make(chan amqp.Delivery, sizing.most)
 		se.ended.Go(func() {
 			defer close(se.buffer)
+			defer func() {
+				if se.ch.IsClosed() {
+					ended()
+				}
+			}()
 			for again := true; again; {
 				if again = se.pump(deliveries); again {
-					deliveries, again = se.beginAgain(queue)
+					deliveries, again = se.beginAgain()
 				}
 			}
 		})
 		se.ended.Go(se.flushNowAndThen)
 	})
 	if err != nil {
-		return named(err, "consume queue %q", queue)
+		return named(err, "consume queue %q", se.queue)
 	}
 	return nil
 }
 
 // begin makes a consumer with the window as it is to be now.
-func (se *session) begin(queue string) (<-chan amqp.Delivery, error) {
+func (se *session) begin() (<-chan amqp.Delivery, error) {
 	if err := se.ch.Qos(se.sizing.current, 0, false); err != nil {
 		return nil, err
 	}
 	se.consumers++
-	return se.ch.Consume(queue, se.tag(), false, false, false, false, nil)
+	return se.ch.Consume(se.queue, se.tag(), false, false, false, false, nil)
 }
 
 // beginAgain follows a consumer that was ended for another window; false when the session is to stop or is lost.
-func (se *session) beginAgain(queue string) (<-chan amqp.Delivery, bool) {
+func (se *session) beginAgain() (<-chan amqp.Delivery, bool) {
 	se.mu.Lock()
 	defer se.mu.Unlock()
 	if se.isStopped() {
 		return nil, false
 	}
-	deliveries, err := se.begin(queue)
+	deliveries, err := se.begin()
 	return deliveries, err == nil
 }
 
@@ -186,12 +232,11 @@ func (se *session) giveBack(f *flight) {
 
 // reason is why the session ended.
 func (se *session) reason() error {
-	select {
-	case err := <-se.lost:
-		if err != nil {
-			return channelError(err)
+	if se.noteLoss(); se.loss != nil {
+		if err := se.conn.wire.failure(); err != nil && !se.loss.Server {
+			return flow.Errorf(flow.Transient, flow.CodeUnavailable, "%w", err)
 		}
-	default:
+		return channelError(se.loss)
 	}
 	select {
 	case _, ok := <-se.cancelled:
@@ -203,17 +248,38 @@ func (se *session) reason() error {
 	return flow.Errorf(flow.Transient, flow.CodeUnavailable, "the connection broke")
 }
 
+func (se *session) noteLoss() {
+	select {
+	case err := <-se.lost:
+		if err != nil {
+			se.loss = err
+		}
+	default:
+	}
+}
+
 // close ends the session and the goroutines that belong to it.
 func (se *session) close() error {
 	se.stop()
-	err := se.conn.CloseDeadline(time.Now().Add(closeTimeout))
-	if errors.Is(err, amqp.ErrClosed) {
-		err = nil
-	}
+	err := se.conn.goodbye()
 	if se.buffer != nil {
 		for range se.buffer {
 		}
 	}
 	se.ended.Wait()
+	if err != nil && se.consumers > 0 {
+		se.shared.haunt(se.queue, ghost{others: se.others, until: se.given()})
+	}
+	if errors.Is(err, amqp.ErrClosed) {
+		err = nil
+	}
 	return err
+}
+
+// given is when the broker has given up the consumer of a session that it did not answer the goodbye of.
+func (se *session) given() time.Time {
+	if se.noteLoss(); se.loss != nil && se.loss.Server {
+		return time.Now().Add(goneMargin / 2) // its own goodbye: the queue is about to hear of it
+	}
+	return se.conn.wire.heard().Add(se.conn.wire.given())
 }

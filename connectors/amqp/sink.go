@@ -24,8 +24,10 @@ const (
 
 // sink publishes through one connection, and opens it again for ever once it has been open.
 type sink struct {
-	host   flow.Host
-	dialer dialer
+	host    flow.Host
+	dialer  dialer
+	release func() error // of what is shared
+	outage  outage       // of the goroutine in keepOpen
 
 	declare        *DeclareExchange
 	exchange       string        // that must exist, or is declared
@@ -50,11 +52,16 @@ func (c *Sink) open(d dialer, p *preparer) func(context.Context, flow.Host) (flo
 			host: host, dialer: d, publishing: make(chan struct{}, 1), change: make(chan struct{}), closing: make(chan struct{}),
 			declare: c.Declare, exchange: p.fixedExchange(), confirmTimeout: c.ConfirmTimeout,
 		}
-		ctx, cancel := context.WithTimeout(ctx, openTimeout)
-		defer cancel()
-		first, err := s.connect(ctx, s.exchange)
+		shared, release, err := d.share(host)
 		if err != nil {
 			return nil, err
+		}
+		s.release, s.outage = release, outage{log: host.Logger(), shared: shared}
+		ctx, cancel := context.WithTimeout(ctx, openTimeout)
+		defer cancel()
+		first, err := patiently(ctx, func(ctx context.Context) (*link, error) { return s.connect(ctx, s.exchange) })
+		if err != nil {
+			return nil, errors.Join(err, release())
 		}
 		s.link = first
 		s.ended.Go(func() { s.keepOpen(first) })
@@ -77,10 +84,11 @@ func (s *sink) keepOpen(l *link) {
 			return
 		default:
 		}
-		s.host.Logger().Warn("the connection is lost; it is opened again", "error", cause)
+		s.outage.lost(cause)
 		if l = s.reopen(); l == nil {
 			return
 		}
+		s.outage.over()
 		s.set(l, nil)
 	}
 }
@@ -96,7 +104,7 @@ func (s *sink) reopen() *link {
 		case <-ctx.Done():
 		}
 	}()
-	for attempt := 0; backoff(attempt, s.closing); attempt++ {
+	for s.outage.wait(s.closing) {
 		trying, done := context.WithTimeout(ctx, openTimeout)
 		l, err := s.connect(trying, s.declared())
 		done()
@@ -107,7 +115,7 @@ func (s *sink) reopen() *link {
 			return l
 		default:
 			s.set(nil, err)
-			s.host.Logger().Warn("the connection cannot be opened; it is tried again", "error", err)
+			s.outage.lost(err)
 		}
 	}
 	return nil
@@ -240,6 +248,7 @@ func (s *sink) Close(context.Context) (err error) {
 			err = l.close()
 		}
 		s.ended.Wait()
+		_ = s.release() // what is shared holds nothing open
 	})
 	if err != nil {
 		return fmt.Errorf("close the connection: %w", err)

@@ -14,9 +14,12 @@ import (
 
 // source consumes one queue. It reconnects for ever once it has been open.
 type source struct {
-	host   flow.Host
-	dialer dialer
-	cfg    Source
+	host    flow.Host
+	dialer  dialer
+	cfg     Source
+	shared  *shared
+	release func() error // of what is shared
+	outage  outage       // of the goroutine in Run
 
 	batchRecords int
 	batchBytes   int64
@@ -39,23 +42,25 @@ func (c *Source) open(d dialer) func(context.Context, flow.Host) (flow.Source, e
 			host: host, dialer: d, cfg: *c, batchRecords: limits.BatchRecords(), batchBytes: limits.BatchBytes(),
 		}
 		s.flights.New = func() any { return &flight{} }
-		ctx, cancel := context.WithTimeout(ctx, openTimeout)
-		defer cancel()
-		first, err := s.connect(ctx)
-		if err != nil {
+		var err error
+		if s.shared, s.release, err = d.share(host); err != nil {
 			return nil, err
 		}
-		s.current = first
+		s.outage = outage{log: host.Logger(), shared: s.shared, about: []any{"queue", c.Queue}}
+		ctx, cancel := context.WithTimeout(ctx, openTimeout)
+		defer cancel()
+		if s.current, err = patiently(ctx, s.connect); err != nil {
+			return nil, errors.Join(err, s.release())
+		}
 		return s, nil
 	}
 }
 
 // Run implements flow.Source.
 func (s *source) Run(ctx context.Context, in flow.Intake) error {
-	for attempt, first := 0, true; ; first = false {
+	for first := true; ; first = false {
 		session, err := s.session(ctx)
 		if err == nil {
-			began := time.Now()
 			err = s.consume(ctx, session, in)
 			var refused *refusedError
 			if errors.As(err, &refused) {
@@ -69,18 +74,14 @@ func (s *source) Run(ctx context.Context, in flow.Intake) error {
 			if e := flow.AsError(err, flow.Transient, flow.CodeUnavailable); first && e.Code == flow.CodeAuth {
 				return err
 			}
-			if time.Since(began) > time.Minute {
-				attempt = 0
-			}
 		}
 		if ctx.Err() != nil {
 			return nil
 		}
-		s.host.Logger().Warn("the connection is lost; it is opened again", "queue", s.cfg.Queue, "error", err)
-		if !backoff(attempt, ctx.Done()) {
+		s.outage.lost(err)
+		if !s.outage.wait(ctx.Done()) {
 			return nil
 		}
-		attempt++
 	}
 }
 
@@ -126,22 +127,33 @@ func (s *source) window() *sizing {
 
 // consume reads one session until it is lost or ctx is done.
 func (s *source) consume(ctx context.Context, se *session, in flow.Intake) error {
-	if err := se.consume(s.cfg.Queue, s.window()); err != nil {
+	if err := se.alone(ctx, s.host.Logger()); err != nil {
 		return err
 	}
+	// What the engine has no room for when the connection is lost is the broker's again.
+	live, cancel := context.WithCancel(ctx)
+	defer cancel()
+	if err := se.consume(s.window(), cancel); err != nil {
+		return err
+	}
+	s.outage.over()
 	for {
 		select {
 		case <-ctx.Done():
 			se.stopConsuming()
 			return nil
 		case d, ok := <-se.buffer:
-			if !ok {
+			if !ok || live.Err() != nil && ctx.Err() == nil {
 				return se.reason()
 			}
 			f := s.gather(se, d)
-			if err := in.Push(ctx, &f.batch); err != nil {
+			if err := in.Push(live, &f.batch); err != nil {
+				lost := live.Err() != nil && ctx.Err() == nil
 				se.giveBack(f)
-				s.release(f)
+				s.reuse(f)
+				if lost {
+					return se.reason()
+				}
 				se.stopConsuming()
 				if ctx.Err() != nil {
 					return nil
@@ -193,7 +205,7 @@ func (s *source) Settle(b *flow.Batch) {
 		return
 	}
 	f.session.acks.settle(len(b.Records), func(i int) (uint64, outcome) { return b.Records[i].Tag, s.outcome(&b.Records[i]) })
-	s.release(f)
+	s.reuse(f)
 }
 
 // outcome is what the broker is told of a record.
@@ -210,7 +222,7 @@ func (s *source) outcome(r *flow.Record) outcome {
 // rejectDropped is the word of on_drop for messages that go to the queue's dead-letter exchange.
 const rejectDropped = "reject"
 
-func (s *source) release(f *flight) {
+func (s *source) reuse(f *flight) {
 	clear(f.batch.Records)
 	f.batch.Records, f.batch.Lane, f.session = f.batch.Records[:0], nil, nil
 	s.flights.Put(f)
@@ -218,6 +230,7 @@ func (s *source) release(f *flight) {
 
 // Close implements flow.Source.
 func (s *source) Close(context.Context) error {
+	defer func() { _ = s.release() }() // what is shared holds nothing open
 	s.mu.Lock()
 	current := s.current
 	s.current = nil
