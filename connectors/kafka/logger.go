@@ -1,7 +1,6 @@
 package kafka
 
 import (
-	"context"
 	"fmt"
 	"log/slog"
 	"net"
@@ -64,9 +63,9 @@ func (*quiet) Level() kgo.LogLevel { return kgo.LogLevelWarn }
 
 // Log implements kgo.Logger.
 func (q *quiet) Log(level kgo.LogLevel, msg string, keyvals ...any) {
-	as := slog.LevelInfo
+	write := q.log.Info
 	if level == kgo.LogLevelError {
-		as = slog.LevelWarn
+		write = q.log.Warn
 	}
 	where := anyBroker
 	for i := 0; i+1 < len(keyvals); i += 2 {
@@ -74,7 +73,7 @@ func (q *quiet) Log(level kgo.LogLevel, msg string, keyvals ...any) {
 			where = fmt.Sprint(keyvals[i+1])
 		}
 	}
-	q.say(as, where, "kafka client: "+msg, keyvals...)
+	q.say(write, where, "kafka client: "+msg, keyvals...)
 }
 
 // OnBrokerRead implements kgo.HookBrokerRead: a broker that answers more than greetings is back.
@@ -103,8 +102,8 @@ func (q *quiet) calm(where string) bool {
 	return true
 }
 
-// say logs what goes wrong somewhere, unless it has just been said.
-func (q *quiet) say(level slog.Level, where, msg string, args ...any) {
+// say writes what goes wrong somewhere, unless it has just been said.
+func (q *quiet) say(write func(msg string, args ...any), where, msg string, args ...any) {
 	q.mu.Lock()
 	t, now := q.trouble(where, msg, args), q.now()
 	if !t.open {
@@ -130,11 +129,11 @@ func (q *quiet) say(level slog.Level, where, msg string, args ...any) {
 	if left > 0 {
 		args = append(args[:len(args):len(args)], "left_out", left)
 	}
-	q.log.Log(context.Background(), level, msg, args...)
+	write(msg, args...)
 }
 
 // warn is say for the product's own retries.
-func (q *quiet) warn(where, msg string, args ...any) { q.say(slog.LevelWarn, where, msg, args...) }
+func (q *quiet) warn(where, msg string, args ...any) { q.say(q.log.Warn, where, msg, args...) }
 
 // ownEnd is the near end of a connection in the text of an error: another one each time.
 var ownEnd = regexp.MustCompile(`\S+->`)
