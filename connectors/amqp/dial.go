@@ -153,12 +153,13 @@ func (d *dialer) dialOne(ctx context.Context, url, name string, settings *tls.Co
 			return w, nil
 		},
 	})
-	if w != nil && !w.keep() && err == nil {
-		err = context.Cause(ctx)
+	if w != nil && !w.keep() {
+		_ = w.Close()
+		return nil, flow.Errorf(flow.Transient, flow.CodeUnavailable, "connect to %s:%d: %w", parsed.Host, parsed.Port, context.Cause(ctx))
 	}
 	if err != nil {
 		if w != nil {
-			_ = w.Close()
+			_ = w.Close() // the library leaves it open when it does not like what the broker offers
 		}
 		return nil, dialError(err, w, fmt.Sprintf("%s:%d", parsed.Host, parsed.Port), parsed.Vhost)
 	}

@@ -45,7 +45,7 @@ func (e *silenceError) Error() string {
 	return fmt.Sprintf("nothing has come from the broker for %s", e.patience)
 }
 
-// Timeout and Temporary implement net.Error.
+// Timeout implements net.Error.
 func (*silenceError) Timeout() bool { return true }
 
 // Temporary implements net.Error.
@@ -65,7 +65,7 @@ func (w *wire) Read(b []byte) (int, error) {
 	n, err := w.Conn.Read(b)
 	if n == 0 && errors.Is(err, os.ErrDeadlineExceeded) {
 		w.arm(secondLook)
-		if n, err = w.Conn.Read(b); n == 0 && errors.Is(err, os.ErrDeadlineExceeded) {
+		if n, err = w.Conn.Read(b); n == 0 && errors.Is(err, os.ErrDeadlineExceeded) && !w.isLate() {
 			err = &silenceError{patience}
 		}
 	}
@@ -95,6 +95,13 @@ func (w *wire) arm(span time.Duration) (patience time.Duration) {
 	}
 	_ = w.Conn.SetReadDeadline(until) // the read says what is wrong with the connection
 	return w.patience
+}
+
+// isLate tells whether nothing is to be read any more.
+func (w *wire) isLate() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return !w.late.IsZero() && !time.Now().Before(w.late)
 }
 
 // SetReadDeadline implements net.Conn. The library calls it after frames, with libraryFactor heartbeats from now.
@@ -138,10 +145,10 @@ func (w *wire) failure() error {
 	return nil
 }
 
-// silent tells whether reading failed because nothing came.
+// silent tells whether reading failed because nothing came in time.
 func (w *wire) silent() bool {
 	var silence *silenceError
-	return w != nil && errors.As(w.failure(), &silence)
+	return w != nil && (errors.As(w.failure(), &silence) || errors.Is(w.failure(), os.ErrDeadlineExceeded))
 }
 
 // given is how long after the last byte the broker has given up a client, with some margin.
