@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -304,28 +305,29 @@ func (s *source) fetchErrors(fetches kgo.Fetches) (fatal error) {
 			if class, code := classOf(err); class == flow.ConfigError && code == flow.CodeAuth && fatal == nil {
 				fatal = s.permitted(err)
 			}
-			s.log.warn(fetching+topic, "fetch failed; it is tried again", "topic", topic, "partition", partition, "error", err)
+			s.log.warn(reading(topic), "fetch failed; it is tried again", "topic", topic, "partition", partition, "error", err)
 			s.nap()
 		}
 	})
 	return fatal
 }
 
-// fetching begins the name of a trouble with a topic.
-const fetching = "fetches of "
+// reading is the name of a trouble with a topic, or with all of them.
+func reading(topic string) string { return "reading " + cmp.Or(topic, "as a member of the group") }
 
 // fetched says of topics that they can be read again.
 func (s *source) fetched(fetches kgo.Fetches) {
 	if s.log.open.Load() == 0 {
 		return
 	}
+	s.log.over("it works again", reading(""))
 	fetches.EachTopic(func(t kgo.FetchTopic) {
 		failed := false
 		for i := range t.Partitions {
 			failed = failed || t.Partitions[i].Err != nil
 		}
 		if !failed {
-			s.log.over("it works again", fetching+t.Topic)
+			s.log.over("it works again", reading(t.Topic))
 		}
 	})
 }

@@ -60,7 +60,7 @@ func (g *Gates) Dial(ctx context.Context, w Way, network, address string) (net.C
 	at := g.gate(w.As + "\x00" + address)
 	a, err := at.enter(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("connect to %s: %w", address, err)
+		return nil, err
 	}
 	more := at.doubts(w.Patience)
 	conn, err := w.connect(ctx, at, more, network, address)
@@ -149,10 +149,12 @@ func (g *gate) enter(ctx context.Context) (*attempt, error) {
 			}
 		case <-opened:
 		case <-ctx.Done():
-			return nil, ctx.Err()
+			return nil, gaveUp(ctx)
 		}
 	}
 }
+
+func gaveUp(ctx context.Context) error { return fmt.Errorf("the address is down, waiting to try it again: %w", ctx.Err()) }
 
 // begin is an attempt that begins now; the lock is held.
 func (g *gate) begin() *attempt {
@@ -169,7 +171,7 @@ func (a *attempt) wait(ctx context.Context, pause time.Duration, opened <-chan s
 	case <-opened:
 	case <-ctx.Done():
 		a.leave(nil)
-		return ctx.Err()
+		return gaveUp(ctx)
 	}
 	a.gate.mu.Lock()
 	a.began = time.Now()
