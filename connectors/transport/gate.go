@@ -154,7 +154,9 @@ func (g *gate) enter(ctx context.Context) (*attempt, error) {
 	}
 }
 
-func gaveUp(ctx context.Context) error { return fmt.Errorf("the address is down, waiting to try it again: %w", ctx.Err()) }
+func gaveUp(ctx context.Context) error {
+	return fmt.Errorf("the address is down, waiting to try it again: %w", ctx.Err())
+}
 
 // begin is an attempt that begins now; the lock is held.
 func (g *gate) begin() *attempt {
