@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"strings"
 	"sync/atomic"
@@ -184,7 +185,7 @@ func TestAnOptionalSinkThatOpensInAMomentMissesNothing(t *testing.T) {
 }
 
 func TestADeadLetterWaitsForAnOptionalSinkThatIsNotOpen(t *testing.T) {
-	bubble(t, "and arrives once it is", func(t *testing.T) {
+	bubble(t, "and arrives as soon as it is", func(t *testing.T) {
 		var up atomic.Bool
 		r, _, _ := besideRig(t, func(context.Context, int) error {
 			if up.Load() {
@@ -197,14 +198,59 @@ func TestADeadLetterWaitsForAnOptionalSinkThatIsNotOpen(t *testing.T) {
 		r.sinks[0].Answer = func(*flow.Outgoing) error { return permanent() }
 		r.start()
 		r.feed("a")
-		time.Sleep(time.Minute)
+		time.Sleep(time.Hour) // its pauses are long now
 		r.settled(0, 0)
-		up.Store(true)
-		time.Sleep(time.Minute)
+		for up.Store(true); r.p.Sinks()[1].NotOpen != ""; {
+			time.Sleep(time.Millisecond)
+		}
+		time.Sleep(pipelines.DefaultPolicy().MinBackoff)
 		r.settled(1, 0)
 		r.got(1, "a")
 		if err := r.stop(time.Second); err != nil {
 			t.Error(err)
+		}
+	})
+}
+
+// lent is what a sink has borrowed.
+type lent struct{ open *atomic.Int64 }
+
+func (l lent) Close() error { l.open.Add(-1); return nil }
+
+func TestAnAttemptToOpenAnOptionalSinkLeavesNothing(t *testing.T) {
+	bubble(t, "what it was lent is given back", func(t *testing.T) {
+		var open atomic.Int64
+		r, _, attempts := besideRig(t, nil)
+		r.program.Sinks[1].Open = func(_ context.Context, h flow.Host) (flow.Sink, error) {
+			attempts.Add(1)
+			_, _, err := h.Share("client", func() (io.Closer, error) { open.Add(1); return lent{&open}, nil })
+			return nil, errors.Join(err, errDown)
+		}
+		r.start()
+		time.Sleep(time.Minute)
+		if n := attempts.Load(); n < 2 || open.Load() != 0 {
+			t.Errorf("%d attempts have left %d clients open", n, open.Load())
+		}
+		_ = r.stop(time.Second)
+	})
+	bubble(t, "one that hangs is cut short and made again", func(t *testing.T) {
+		r, _, attempts := besideRig(t, hang)
+		r.start()
+		time.Sleep(4 * openAttempt)
+		if n := attempts.Load(); n < 3 {
+			t.Errorf("%d attempts", n)
+		}
+		_ = r.stop(time.Second)
+	})
+	t.Run("nor a secret that stands in its error", func(t *testing.T) {
+		r, log, _ := besideRig(t, hang)
+		p := newPipeline(r.engine, r.program)
+		defer p.end(nil)
+		o := p.graph.Load().sinks[1].optional.opening
+		o.wanted, o.mask = t.Context(), func(text string) string { return strings.ReplaceAll(text, "hunter2", "***") }
+		o.fail(errors.New("dial hunter2"))
+		if why := o.why().Message; why != "dial ***" || strings.Contains(log.String(), "hunter2") {
+			t.Errorf("status says %s, the log\n%s", why, log)
 		}
 	})
 }

@@ -149,3 +149,24 @@ func TestAnOptionalSinkThatCannotBeOpenTwiceIsNotTriedByAReload(t *testing.T) {
 		r.finish(false)
 	})
 }
+
+func TestAReloadGivesAnOptionalSinkAMomentToOpen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newReloadRig(t)
+		r.sink("optional 1").Answer = nil
+		r.start(r.program("v0", "a", "a"))
+		next := optionalProgram(r, "v1", "1")
+		open := next.Sinks[1].Open
+		next.Sinks[1].Open = func(ctx context.Context, h flow.Host) (flow.Sink, error) {
+			time.Sleep(openMoment / 2)
+			return open(ctx, h)
+		}
+		began := time.Now()
+		did := r.mustReload(next)
+		if d, s := time.Since(began), r.p.Sinks()[1]; d != openMoment/2 || did.Pause != 0 || s.NotOpen != "" {
+			t.Errorf("after %s and a pause of %s the sink says %+v", d, did.Pause, s)
+		}
+		r.feed(10)
+		r.finish(false)
+	})
+}
