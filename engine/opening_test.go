@@ -248,7 +248,7 @@ func TestAnAttemptToOpenAnOptionalSinkLeavesNothing(t *testing.T) {
 		defer p.end(nil)
 		o := p.graph.Load().sinks[1].optional.opening
 		o.wanted, o.mask = t.Context(), func(text string) string { return strings.ReplaceAll(text, "hunter2", "***") }
-		o.fail(errors.New("dial hunter2"))
+		_ = o.fail(errors.New("dial hunter2"))
 		if why := o.why().Message; why != "dial ***" || strings.Contains(log.String(), "hunter2") {
 			t.Errorf("status says %s, the log\n%s", why, log)
 		}
