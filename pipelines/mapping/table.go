@@ -41,10 +41,11 @@ var taken = map[string]target{
 	"kafka": {
 		rest: Entry{Class: Dropped},
 		parts: map[string]Entry{
-			body:            {Class: Exact},
-			noPayload:       {Class: Exact, Note: "a null value"},
-			key:             {Class: Exact},
-			headers:         {Class: Coerced, Note: "to text, with the type in millstream-ht-NAME"},
+			body:      {Class: Exact},
+			noPayload: {Class: Exact, Note: "a null value"},
+			key:       {Class: Exact},
+			headers: {Class: Coerced,
+				Note: "to text, with the type in millstream-ht-NAME; those of one connection, of credentials, and x-death stay behind"},
 			eventTime:       {Class: Exact, Note: "in milliseconds"},
 			contentType:     {Class: Renamed, Note: "header content-type"},
 			contentEncoding: {Class: Renamed, Note: "header content-encoding"},
@@ -65,8 +66,8 @@ var taken = map[string]target{
 		parts: map[string]Entry{
 			body:            {Class: Exact},
 			noPayload:       {Class: Folded, Note: "header millstream-tombstone and an empty payload"},
-			key:             {Class: Folded, Note: "header millstream-key"},
-			headers:         {Class: Coerced, Note: "to a table: in no order, repeated names as one list"},
+			key:             {Class: Folded, Note: "header millstream-key, as bytes where it is no text"},
+			headers:         {Class: Coerced, Note: "to a table: in no order, repeated names as one JSON array; CC, BCC and x-death stay behind"},
 			eventTime:       {Class: Folded, Note: "timestamp has seconds, header timestamp_in_ms the rest"},
 			contentType:     {Class: Exact},
 			contentEncoding: {Class: Exact},
@@ -76,14 +77,20 @@ var taken = map[string]target{
 			kind:            {Class: Exact},
 			appID:           {Class: Exact},
 			userID:          {Class: Folded, Note: "header millstream-user-id, unless the connection logs in as that user"},
-			ttl:             {Class: Exact},
+			ttl:             {Class: Exact, Note: "less what has passed of it"},
 			priority:        {Class: Exact},
 			durable:         {Class: Coerced, Note: "messages are always persistent"},
 		},
 		from: map[string]map[string]Entry{
-			"amqp": {headers: {Class: Exact, Note: "but for CC, BCC and x-delivery-count"}, replyTo: {Class: Exact}, durable: {Class: Exact}},
+			"amqp": {
+				headers: {Class: Exact, Note: "but for CC, BCC and x-delivery-count, which speak about one queue"},
+				replyTo: {Class: Exact}, durable: {Class: Exact}, correlationID: {Class: Exact}, eventTime: {Class: Exact},
+				noPayload: {Class: Exact, Note: "header millstream-tombstone"}, key: {Class: Exact, Note: "header millstream-key"},
+				ttl: {Class: Exact, Note: "less what has passed of it"},
+			},
 			"kafka": {headers: {Class: Coerced,
-				Note: "to a table: in no order, repeated names as one list; content-type and the millstream- headers of properties become properties"}},
+				Note: "to a table: in no order, repeated names as one JSON array, text where it is UTF-8; CC and BCC stay behind; " +
+					"content-type and the millstream- headers of properties become properties"}},
 		},
 	},
 	"http": {
