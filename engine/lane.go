@@ -158,17 +158,24 @@ func (l *lane) enqueue(it *item) {
 	q.signal()
 }
 
-// disturbs are the sinks whose order the item breaks until it has ended: its own, and those that the readers of its errors lead to.
+// disturbs are the sinks whose order the item breaks until it has ended: its own, and those that the readers of its errors lead to. What
+// its sink will never get breaks no order there.
 func (p *pipeline) disturbs(it *item) uint64 {
 	switch {
 	case it.out == nil:
 		return ^uint64(0)
-	case it.err == nil:
+	case it.err == nil, it.isOver():
 		return 0
 	case it.letter == nil && len(it.run.g.prog.Sinks[it.sink].Errors) > 0:
 		return ^uint64(0)
 	}
 	return it.to().bit()
+}
+
+// isOver tells that the item has failed for good, and that the file says what becomes of it instead: a dead letter, or nothing.
+func (i *item) isOver() bool {
+	then := i.policy().Then
+	return i.err != nil && i.letter == nil && !i.mayRetry() && (then == pipelines.ThenSink || then == pipelines.ThenDrop)
 }
 
 // bit stands for the sink in sets of sinks.

@@ -19,6 +19,7 @@ type opening struct {
 
 	// wanted ends when the sink is not to be opened any more.
 	wanted context.Context
+	began  time.Time
 	stop   context.CancelFunc
 	tried  chan struct{} // closed when the first attempt has ended
 	done   chan struct{} // closed when the sink is open
@@ -35,8 +36,9 @@ const (
 	// openMoment is how long a start or a reload waits for the first attempts of optional sinks, so that one that opens at once misses
 	// nothing; and how long the end of a pipeline waits for an attempt that it has cut short.
 	openMoment = time.Second
-	// lastMoment is how long the end of a pipeline waits for a first attempt. RabbitMQ takes three seconds to refuse a password.
-	lastMoment = 3 * time.Second
+	// firstAttempt is how old a first attempt may be for the end of a pipeline to wait for it: as long as RabbitMQ takes to refuse a
+	// password, and a little more.
+	firstAttempt = 4 * time.Second
 	// openAttempt is how long one attempt may take.
 	openAttempt = 30 * time.Second
 	// The pauses between attempts: at first, and at most where time may help, and where somebody has to change something.
@@ -52,6 +54,7 @@ func newOpening(s *sinkRun) *opening {
 // begin begins to open the sink as a program says. It does not wait.
 func (o *opening) begin(prog *pipelines.Program, spec *pipelines.Sink) {
 	o.spec, o.mask = spec, prog.Mask
+	o.began = time.Now()
 	o.wanted, o.stop = context.WithCancel(o.sink.hard)
 	go o.work()
 }
@@ -176,8 +179,8 @@ func (o *opening) why() *flow.Error {
 	return flow.Errorf(flow.Transient, flow.CodeUnavailable, "it is being opened")
 }
 
-// close ends the trying, and reports whether the sink is open. With something queued, a first attempt that is under way has a moment. An
-// attempt that cannot be cut short is left behind, and closes what it opens.
+// close ends the trying, and reports whether the sink is open. With something queued, a first attempt may come to its end. An attempt
+// that cannot be cut short is left behind, and closes what it opens.
 func (o *opening) close(ctx context.Context, queued bool) bool {
 	if queued {
 		o.lastChance(ctx)
@@ -197,9 +200,9 @@ func (o *opening) close(ctx context.Context, queued bool) bool {
 	return opened
 }
 
-// lastChance waits a moment for a first attempt.
+// lastChance waits for a first attempt that has just begun.
 func (o *opening) lastChance(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, lastMoment)
+	ctx, cancel := context.WithDeadline(ctx, o.began.Add(firstAttempt))
 	defer cancel()
 	select {
 	case <-o.tried:

@@ -138,12 +138,12 @@ func TestAStopDoesNotWaitForAnOptionalSinkThatCannotBeOpened(t *testing.T) {
 			t.Errorf("the sink says %+v, balance %+v", s, r.p.Balance())
 		}
 	})
-	bubble(t, "while the first attempt hangs: a moment, since something is queued", func(t *testing.T) {
+	bubble(t, "while the first attempt hangs, but one that has just begun", func(t *testing.T) {
 		r, log, _ := besideRig(t, hang)
 		r.start()
 		r.feed(strings.Fields(several)...)
 		synctest.Wait()
-		stopIn(t, r, lastMoment)
+		stopIn(t, r, firstAttempt-openMoment)
 		if s := r.p.Sinks()[1]; s.Dropped != 3 || !strings.Contains(log.String(), "was still being opened") {
 			t.Errorf("the sink says %+v, the log\n%s", s, log)
 		}
@@ -151,6 +151,13 @@ func TestAStopDoesNotWaitForAnOptionalSinkThatCannotBeOpened(t *testing.T) {
 	bubble(t, "while the first attempt hangs and nothing is queued", func(t *testing.T) {
 		r, _, _ := besideRig(t, hang)
 		r.start()
+		stopIn(t, r, 0)
+	})
+	bubble(t, "while the first attempt has been hanging for a while", func(t *testing.T) {
+		r, _, _ := besideRig(t, hang)
+		r.start()
+		r.feed(strings.Fields(several)...)
+		time.Sleep(firstAttempt)
 		stopIn(t, r, 0)
 	})
 	bubble(t, "while an attempt does not obey, and what it opens at last is closed", func(t *testing.T) {

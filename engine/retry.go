@@ -70,8 +70,9 @@ func (i *item) failedAgain() {
 
 func (i *item) policy() pipelines.Policy { return i.run.g.prog.Sinks[i.sink].OnError }
 
-// sendRun sends several messages that wait for one sink together, and returns those from the first failure on.
-func (q *queue) sendRun(items []*item) []*item {
+// sendRun sends several messages that wait for one sink together, and returns those that are not done: what failed, and from the first failure
+// on that is tried again, all that is behind it.
+func (q *queue) sendRun(items []*item) (left []*item) {
 	p := q.lane.p
 	if p.giveUpNow(q.lane) {
 		return items
@@ -82,15 +83,19 @@ func (q *queue) sendRun(items []*item) []*item {
 	}
 	items[0].to().sendAndWait(q.lane.source.hard, outs)
 	for i, it := range items {
-		if it.out.Err != nil {
-			it.failedAgain()
-			p.count.resent.Add(int64(len(items) - i - countErrors(outs[i:]))) // those behind it
-			return items[i:]
+		if it.out.Err == nil {
+			it.to().count.delivered.Add(1)
+			it.run.end(it.rec, it.goodEnd(), false)
+			continue
 		}
-		it.to().count.delivered.Add(1)
-		it.run.end(it.rec, it.goodEnd(), false)
+		it.failedAgain()
+		if !it.isOver() {
+			p.count.resent.Add(int64(len(items) - i - countErrors(outs[i:]))) // those behind it
+			return append(left, items[i:]...)
+		}
+		left = append(left, it)
 	}
-	return nil
+	return left
 }
 
 // bring brings an item and all that it becomes to an end, one after another. It returns the worst end, or left when one of them could
