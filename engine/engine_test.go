@@ -187,7 +187,7 @@ func TestFailuresEndAsTheFileSays(t *testing.T) {
 			c.policy.Sink = 1
 			r.program.Sinks[0].OnError = c.policy
 			r.program.Sinks[0].Errors = []pipelines.Edge{{Sink: true, Index: 1}}
-			last := flow.AsError(c.failure, flow.Transient, "").Class != flow.Transient || c.policy.Retries == 0
+			last := flow.AsError(c.failure, flow.Transient, flow.CodeUnavailable).Class != flow.Transient || c.policy.Retries == 0
 			over := last && (c.policy.Then == pipelines.ThenSink || c.policy.Then == pipelines.ThenDrop)
 			if !over {
 				// What followed the failed message was sent with it, and is sent again behind it.

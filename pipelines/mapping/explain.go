@@ -146,7 +146,7 @@ func (e *explainer) repeats(s *pipelines.Source, paths []path) []string {
 	case s.Traits.Finite:
 		all = append(all, "each run begins at the source's beginning, unless it resumes")
 	default:
-		all = append(all, "what was under way at a crash, or was sent and not confirmed, comes again")
+		all = append(all, "what was under way at a crash, was sent and not confirmed, or was sent behind a message of its key that is tried again, comes again")
 	}
 	if len(paths) > 1 {
 		all = append(all, fmt.Sprintf("%d paths lead here: a message that passes several comes several times", len(paths)))
