@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -52,6 +53,11 @@ func (p program) writing(file string) program {
 
 func (p program) throughPipes() program {
 	p.piped = true
+	return p
+}
+
+func (p program) with(env ...string) program {
+	p.env = append(slices.Clone(p.env), env...)
 	return p
 }
 

@@ -19,6 +19,8 @@ const (
 	slow = 200
 	// stockShare is which part of the records the stock watermill router gets.
 	stockShare = 10
+	// driverMessages are what a pipeline with the stock driver gets.
+	driverMessages = 10_000
 	// slowest is how long a run with a broker may take.
 	slowest = 5 * time.Minute
 	// look is how often it is looked whether all has arrived.
@@ -43,7 +45,11 @@ func (s *suite) kafka() []*comparison {
 	loop := func(name string) func(group, from, alerts, others string) program {
 		return func(group, from, alerts, others string) program { return s.loop(name, group, from, alerts, others) }
 	}
+	driver := func(group, from, alerts, others string) program {
+		return product(group, from, alerts, others).with("DRIVER=watermill")
+	}
 	all, part := &kafkaInput{records: s.kafkaRecords}, &kafkaInput{records: s.kafkaRecords / stockShare}
+	few := &kafkaInput{records: driverMessages}
 	return []*comparison{
 		{
 			name: "kafka", against: "franz-go loop", byRate: true, bars: []bar{atLeast(0.9)}, check: k.load(all),
@@ -54,6 +60,10 @@ func (s *suite) kafka() []*comparison {
 			name: "kafka and stock watermill", against: "stock watermill-kafka", byRate: true, check: k.load(all, part),
 			done:    k.discard(all, part),
 			product: k.contender("product", all, product), other: k.contender("stock", part, loop("watermill-kafka")),
+		},
+		{
+			name: "kafka by the stock driver", against: "the driver native", byRate: true, check: k.load(few, all), done: k.discard(few, all),
+			product: k.contender("driver", few, driver), other: k.contender("native", all, product),
 		},
 	}
 }

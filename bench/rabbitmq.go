@@ -29,6 +29,7 @@ func (s *suite) rabbitMQ() []*comparison {
 	loop := func(name string) func(from, to string) program {
 		return func(from, to string) program { return s.loop(name, from, to) }
 	}
+	driver := func(from, to string) program { return product(from, to).with("DRIVER=watermill", "MANDATORY=false") }
 	r := &rabbitCase{url: url}
 	few := s.rabbitMessages / stockRabbitShare
 	return []*comparison{
@@ -39,6 +40,10 @@ func (s *suite) rabbitMQ() []*comparison {
 		{
 			name: "rabbitmq and stock watermill", against: "stock watermill-amqp", pairs: stockRabbitPairs, byRate: true,
 			product: r.contender("product", s.rabbitMessages, product), other: r.contender("stock", few, loop("watermill-amqp")),
+		},
+		{
+			name: "rabbitmq by the stock driver", against: "the driver native", pairs: stockRabbitPairs, byRate: true,
+			product: r.contender("driver", min(driverMessages, s.rabbitMessages), driver), other: r.contender("native", s.rabbitMessages, product),
 		},
 	}
 }
