@@ -64,9 +64,7 @@ func (d *dialer) stockSettings(host flow.Host) (stock.Config, error) {
 	c := stock.NewDurableQueueConfig(d.urls[0].Reveal())
 	c.Connection.AmqpConfig = &amqp.Config{
 		Heartbeat: d.heartbeat, TLSClientConfig: settings, Properties: properties, Locale: "en_US",
-		Dial: func(network, address string) (net.Conn, error) {
-			return d.connect(context.Background(), network, address)
-		},
+		Dial: d.dialStock,
 	}
 	return c, nil
 }
