@@ -68,6 +68,9 @@ func (c *Source) openTransactor(cl cluster, topics *selection) func(context.Cont
 // a restart.
 func (s *transactor) Run(ctx context.Context, in flow.Intake) error {
 	s.reading, s.in, s.member.reading = ctx, in, ctx
+	if err := s.endLast(ctx); err != nil {
+		return err
+	}
 	for pause := firstPause; ; pause = min(2*pause, lastPause) {
 		began := time.Now()
 		err := s.live(ctx)
