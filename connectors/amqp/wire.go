@@ -104,11 +104,12 @@ func (w *wire) isLate() bool {
 	return !w.late.IsZero() && !time.Now().Before(w.late)
 }
 
-// SetReadDeadline implements net.Conn. The library calls it after frames, with libraryFactor heartbeats from now.
+// SetReadDeadline implements net.Conn. The library calls it after frames, with libraryFactor heartbeats from now. On a busy machine less may be
+// left of them; what both sides have agreed upon does not change.
 func (w *wire) SetReadDeadline(t time.Time) error {
 	patience := time.Duration(float64(time.Until(t)) * patienceFactor / libraryFactor).Round(time.Second)
 	w.mu.Lock()
-	changed := patience > 0 && (!w.learned || patience != w.patience)
+	changed := patience > 0 && (!w.learned || patience > w.patience)
 	if changed {
 		w.patience, w.learned = patience, true
 	}
