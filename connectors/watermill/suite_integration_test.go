@@ -149,3 +149,17 @@ func TestPublisherAndSubscriberSurviveABrokerThatIsKilled(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestAMessageThatNoQueueTakesIsAnError(t *testing.T) {
+	for _, fanout := range []bool{true, false} {
+		publisher, subscriber := rabbit(t, amqp.PubSub{Fanout: fanout, Group: "test"})
+		topic := "nobody-" + watermill.NewShortUUID()
+		// Without an exchange the topic is a queue, which the publisher makes.
+		if err := publisher.Publish(topic, message.NewMessage("1", []byte("x"))); (err != nil) != fanout {
+			t.Errorf("fanout %v: Publish gives %v", fanout, err)
+		}
+		if err := errors.Join(publisher.Close(), subscriber.Close()); err != nil {
+			t.Error(err)
+		}
+	}
+}

@@ -69,6 +69,9 @@ func (f *folder) handOut(ctx context.Context, file string, out chan<- *message.M
 		return true
 	}
 	m := message.NewMessage(filepath.Base(file), payload)
+	ctx, done := context.WithCancel(ctx)
+	defer done() // tells a pipeline that stops that what it has acknowledged is removed
+	m.SetContext(ctx)
 	select {
 	case out <- m:
 	case <-ctx.Done():
