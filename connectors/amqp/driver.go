@@ -92,12 +92,21 @@ func (c *Source) openStock(d dialer) func(context.Context, flow.Host) (flow.Sour
 		settings.Connection.Reconnect = reconnect()
 		settings.Marshaler, settings.TopologyBuilder = m, topology{queue: c.queue}
 		settings.Consume.Qos.PrefetchCount = max(1, c.Prefetch)
-		subscriber, err := stock.NewSubscriber(settings, watermill.Logger(host))
+		refused := make(chan error, 1)
+		subscriber, err := stock.NewSubscriber(settings, watermill.WatchErrors(watermill.Logger(host), func(err error) {
+			// What is refused at once will be refused again; later it may be a matter of the broker's own reconstruction.
+			if e := flow.AsError(stockError(err), flow.Transient, flow.CodeUnavailable); e.Code == flow.CodeAuth && m.delivery() == nil {
+				select {
+				case refused <- e:
+				default: // one is enough
+				}
+			}
+		}))
 		if err != nil {
 			return nil, stockError(err)
 		}
 		return watermill.NewSource(host, watermill.SourceOptions{
-			Subscriptions: []watermill.Subscription{{Topic: c.Queue, Subscriber: subscriber}}, Fill: m.fill(c), Passing: passing,
+			Subscriptions: []watermill.Subscription{{Topic: c.Queue, Subscriber: subscriber}}, Fill: m.fill(c), Passing: passing, Failed: refused,
 		}), nil
 	}
 }
@@ -200,12 +209,14 @@ func (s *stockMarshaler) Unmarshal(d amqp.Delivery) (*message.Message, error) {
 }
 
 func (s *stockMarshaler) fill(c *Source) func(m *message.Message, r *flow.Record) {
-	return func(_ *message.Message, r *flow.Record) {
-		s.mu.Lock()
-		d := s.last
-		s.mu.Unlock()
-		c.fill(r, d)
-	}
+	return func(_ *message.Message, r *flow.Record) { c.fill(r, s.delivery()) }
+}
+
+// delivery is the last one; nil before the first.
+func (s *stockMarshaler) delivery() *amqp.Delivery {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.last
 }
 
 // Marshal implements stock.Marshaler.

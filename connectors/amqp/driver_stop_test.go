@@ -4,6 +4,7 @@ package amqp
 
 import (
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -117,5 +118,33 @@ func TestTheStockDriverCountsNothingAsDeliveredThatTheBrokerHasNotTaken(t *testi
 		}
 		send(t, s, outs[2])
 		wantError(t, outs[2].Err, flow.ConfigError, flow.CodeMissing)
+	})
+}
+
+// The module tells nobody why a message was not confirmed, so that a missing permission to write counts as an outage.
+func TestTheStockDriverHasNoPermission(t *testing.T) {
+	url := brokerURL(t)
+	user := freshName(t)[:20]
+	admin(t, http.MethodPut, "/api/users/"+user, `{"password":"pw","tags":""}`)
+	admin(t, http.MethodPut, "/api/permissions/%2F/"+user, `{"configure":".*","write":"","read":""}`)
+	t.Cleanup(func() { admin(t, http.MethodDelete, "/api/users/"+user, "") })
+	queue, ch := freshQueue(t, url, nil)
+	may := strings.Replace(url, "test:test@", user+":pw@", 1)
+	t.Run("to read", func(t *testing.T) {
+		s := mustSource(t, connectortest.NewHost(t), fmt.Sprintf("{url: %q, queue: %s, driver: watermill}", may, queue))
+		wantError(t, s.Run(t.Context(), newIntake()), flow.ConfigError, flow.CodeAuth)
+		if err := s.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Run("to write", func(t *testing.T) {
+		s, p := mustSink(t, connectortest.NewHost(t), fmt.Sprintf("{url: %q, routing_key: %s, mandatory: false, driver: watermill}", may, queue))
+		outs, err := prepareBodies(p, "1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		send(t, s, outs...)
+		wantError(t, flow.AsError(outs[0].Err, flow.Transient, flow.CodeUnavailable), flow.Transient, flow.CodeUnavailable)
+		waitForReady(t, ch, queue, 0)
 	})
 }

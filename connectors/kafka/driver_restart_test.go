@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -27,6 +28,30 @@ func countLines(t *testing.T, path string) map[string]int {
 		counts[strings.TrimSpace(line)]++
 	}
 	return counts
+}
+
+// noneOvertaken looks whether the lines of each key came in their order, as far as they were new.
+func noneOvertaken(t *testing.T, path string) {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	newest := map[int]int{}
+	for line := range strings.Lines(string(text)) {
+		n, err := strconv.Atoi(strings.TrimSpace(line))
+		if err != nil {
+			t.Fatal(err)
+		}
+		before, known := newest[n%keys]
+		if !known {
+			before = n%keys - keys
+		}
+		if n > before+keys {
+			t.Errorf("%d has come before %d", n, before+keys)
+		}
+		newest[n%keys] = max(n, before)
+	}
 }
 
 // countValues reads a topic from its beginning until so many different values were there, and tells how often each was.
@@ -53,11 +78,14 @@ func reaches(t *testing.T, running *engine.Pipeline, delivered int64) {
 	}
 }
 
+// keys is how many different keys inTurn gives.
+const keys = 30
+
 // inTurn makes records for the partitions of a topic in turn.
 func inTurn(topic string, total, partitions int) []*kgo.Record {
 	rs := make([]*kgo.Record, total)
 	for n := range rs {
-		rs[n] = &kgo.Record{Topic: topic, Partition: int32(n % partitions), Key: fmt.Append(nil, n%30), Value: fmt.Append(nil, n)}
+		rs[n] = &kgo.Record{Topic: topic, Partition: int32(n % partitions), Key: fmt.Append(nil, n%keys), Value: fmt.Append(nil, n)}
 	}
 	return rs
 }
@@ -99,6 +127,7 @@ to: { %[4]s }
 		}
 	}
 	counts["reader"] = countLines(t, path)
+	noneOvertaken(t, path)
 	for name, counts := range counts {
 		if len(counts) != total {
 			t.Errorf("%s: %d of %d have arrived", name, len(counts), total)

@@ -187,3 +187,54 @@ func TestCloseDoesNotWaitForASubscriberThatIsStuck(t *testing.T) {
 		}
 	})
 }
+
+func TestASubscriptionThatEndsEndsTheSource(t *testing.T) {
+	hub := gochannel.NewGoChannel(gochannel.Config{}, nil)
+	if err := hub.Close(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan *message.Message)
+	close(ended)
+	s := NewSource(connectortest.NewHost(t), SourceOptions{Subscriptions: []Subscription{{"topic", given{hub, ended}}}})
+	if err := s.Run(t.Context(), &settles{source: s}); err == nil {
+		t.Error("the source ends as if all was read")
+	}
+	if err := s.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// given is a Subscriber whose messages the test gives.
+type given struct {
+	message.Subscriber
+	messages chan *message.Message
+}
+
+func (g given) Subscribe(context.Context, string) (<-chan *message.Message, error) {
+	return g.messages, nil
+}
+
+func TestWhatIsSettledIsAcknowledgedAndWhatStaysIsRefused(t *testing.T) {
+	s := NewSource(connectortest.NewHost(t), SourceOptions{})
+	for end, acknowledged := range map[flow.End]bool{flow.Delivered: true, flow.Filtered: true, flow.Dropped: true, flow.DeadLettered: true, flow.Open: false} {
+		m := message.NewMessage("1", nil)
+		b := &flow.Batch{Memory: m, Records: []flow.Record{{}}}
+		b.Records[0].Finish(end)
+		s.Settle(b)
+		select {
+		case <-m.Acked():
+			if !acknowledged {
+				t.Errorf("%v is acknowledged", end)
+			}
+		case <-m.Nacked():
+			if acknowledged {
+				t.Errorf("%v is refused", end)
+			}
+		default:
+			t.Errorf("%v is neither acknowledged nor refused", end)
+		}
+	}
+	if err := s.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
