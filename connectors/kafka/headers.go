@@ -95,7 +95,8 @@ func (w *headerWriter) header(h flow.Header) {
 			w.hs = append(w.hs, kgo.RecordHeader{Key: h.Name})
 			return
 		}
-		w.add(h.Name, string(b))
+		w.room = append(w.room, b...)
+		w.put(h.Name, len(b))
 		if w.foreign && utf8.Valid(b) {
 			w.add(hintPrefix+h.Name, k.String())
 		}
@@ -112,13 +113,17 @@ func (w *headerWriter) header(h flow.Header) {
 }
 
 func (w *headerWriter) add(name, text string) {
-	start := len(w.room)
 	w.room = append(w.room, text...)
-	end := len(w.room)
+	w.put(name, len(text))
+}
+
+// put adds a header whose value is the last n bytes that were written.
+func (w *headerWriter) put(name string, n int) {
 	if w.room == nil {
 		w.room = []byte{} // an empty value is not a null one
 	}
-	w.hs = append(w.hs, kgo.RecordHeader{Key: name, Value: w.room[start:end:end]})
+	end := len(w.room)
+	w.hs = append(w.hs, kgo.RecordHeader{Key: name, Value: w.room[end-n : end : end]})
 }
 
 // text adds a header of ours, unless its text is empty or the message has one of that name.
