@@ -54,8 +54,9 @@ type Way struct {
 
 // Dial connects to an address when its gate lets it, and gives up when ctx ends. What it returns takes a deadline for reading as one for silence: it
 // begins anew with each byte that comes, and while the other side still takes what was written. When it passes, all other connections through
-// the gate that have been silent for as long are closed, too. An address that was silent soon after it had been connected to may be
-// slow: for the next ones, deadlines are Patience later, and then three times that much, until they have answered in time for a while.
+// the gate that have been silent for as long are closed, too. An address that was silent soon after it had been connected to, and so
+// again, may be slow: for the next connections, deadlines are Patience later, and then three times that much, until they have answered in
+// time for a while.
 func (g *Gates) Dial(ctx context.Context, w Way, network, address string) (net.Conn, error) {
 	at := g.gate(w.As + "\x00" + address)
 	a, err := at.enter(ctx)

@@ -276,8 +276,10 @@ func TestAnAddressThatIsSlowGetsMoreTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g, f := newGates(t), newFar("takes 3 s")
 		defer f.close()
-		if talk(t.Context(), g, f) == nil {
-			t.Error("it answered within 2 s")
+		for range 2 {
+			if talk(t.Context(), g, f) == nil {
+				t.Error("it answered within 2 s")
+			}
 		}
 		conn, err := g.Dial(t.Context(), f.way(), "tcp", "broker:1")
 		if err != nil {
@@ -296,7 +298,9 @@ func TestAnAddressThatHasAnsweredInTimeGetsNoMoreTimeThanBefore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g, f := newGates(t), newFar("is silent")
 		defer f.close()
-		_ = talk(t.Context(), g, f)
+		for range maxDoubt {
+			_ = talk(t.Context(), g, f)
+		}
 		f.turn("answers")
 		conn, err := g.Dial(t.Context(), f.way(), "tcp", "broker:1")
 		if err != nil {

@@ -14,7 +14,7 @@ const (
 	// doubtLasts is how long an address that seemed slow is taken for it.
 	doubtLasts = time.Minute
 	// maxDoubt bounds how slow an address may be taken to be.
-	maxDoubt = 2
+	maxDoubt = 3
 	// piece is how much is written under one deadline.
 	piece = 64 << 10
 )
@@ -261,5 +261,5 @@ func (g *gate) doubts(patience time.Duration) time.Duration {
 	if time.Since(g.since) > doubtLasts {
 		return 0
 	}
-	return patience * (1<<g.doubted - 1)
+	return patience * (1<<max(g.doubted-1, 0) - 1) // once may be the network
 }
