@@ -9,8 +9,8 @@ import (
 )
 
 const (
-	// ready is how many answers in time show that an address is not slow.
-	ready = 8
+	// ready is how many answers in time show that an address is not slow: more than a greeting and a login take.
+	ready = 5
 	// doubtLasts is how long an address that seemed slow is taken for it.
 	doubtLasts = time.Minute
 	// maxDoubt bounds how slow an address may be taken to be.
