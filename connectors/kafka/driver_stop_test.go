@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
+
 	"github.com/millstream/millstream/connectors/connectortest"
 	"github.com/millstream/millstream/flow"
 )
@@ -154,4 +156,57 @@ func TestTheStockDriverEndsWhenAnotherProcessTakesItsName(t *testing.T) {
 	settle(other.source, second.take(), delivered)
 	other.end(t)
 	other.close(t)
+}
+
+func TestTheStockDriverLosesNothingWhenMembersComeAndGo(t *testing.T) {
+	brokers := realBrokers(t)
+	in, out := freshTopic(t, brokers, 4), freshTopic(t, brokers, 2)
+	text := fmt.Sprintf(`
+name: members
+from: { kafka: { brokers: [%q], driver: watermill, topics: [%s], group: %[2]s } }
+to: { kafka: { brokers: [%[1]q], driver: watermill, topic: %[3]s } }
+`, brokers, in, out)
+	const each, rounds = 1000, 3
+	_, end := startPipeline(t, "stays", text)
+	for round := range rounds {
+		rs := inTurn(in, each, 4)
+		for n, r := range rs {
+			r.Value = fmt.Append(nil, round*each+n)
+		}
+		produceAll(t, brokers, rs...)
+		comes, leave := startPipeline(t, "comes", text)
+		// What is there may be read before the other one has come.
+		for late := time.Now().Add(patience); comes.Balance().Delivered == 0; time.Sleep(10 * time.Millisecond) {
+			if time.Now().After(late) {
+				t.Fatal("the member that came was given nothing")
+			}
+			produceAll(t, brokers, inTurn(in, 4, 4)...)
+		}
+		if err := leave(); err != nil {
+			t.Error(err)
+		}
+	}
+	countValues(t, brokers, out, rounds*each)
+	for n := range int32(4) {
+		want := fetchEnd(t, brokers, in, n)
+		for late := time.Now().Add(patience); committedOffset(t, brokers, in, in, n) < want; time.Sleep(50 * time.Millisecond) {
+			if time.Now().After(late) {
+				t.Fatalf("%d of %d records of partition %d are committed", committedOffset(t, brokers, in, in, n), want, n)
+			}
+		}
+	}
+	if err := end(); err != nil {
+		t.Error(err)
+	}
+}
+
+// fetchEnd is how many records a partition has.
+func fetchEnd(t *testing.T, brokers, topic string, partition int32) int64 {
+	t.Helper()
+	ends, err := kadm.NewClient(plainClient(t, brokers)).ListEndOffsets(t.Context(), topic)
+	if err != nil {
+		t.Fatal(err)
+	}
+	end, _ := ends.Lookup(topic, partition)
+	return end.Offset
 }
