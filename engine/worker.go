@@ -103,6 +103,9 @@ func (w *worker) follow(edges []pipelines.Edge, m *flow.Message, depth int) {
 func (w *worker) walk(e pipelines.Edge, m *flow.Message, depth int) {
 	var state flow.State
 	for !e.Sink {
+		if e.Way != "" {
+			m.Through(e.Way)
+		}
 		n := &w.g.prog.Nodes[e.Index]
 		c := &w.counts[e.Index]
 		c.in++
@@ -138,6 +141,9 @@ func (w *worker) walk(e pipelines.Edge, m *flow.Message, depth int) {
 			em.Recycle(m)
 			return
 		}
+	}
+	if e.Way != "" {
+		m.Through(e.Way)
 	}
 	w.deliver(e.Index, m, nil, depth)
 	w.emitter(depth).Recycle(m)

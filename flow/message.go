@@ -41,6 +41,7 @@ type extras struct {
 	time       time.Time
 	timeSet    bool
 	suffix     string // of the id: /3 after a split
+	ways       string // /name for each edge that it took where it could have come on another too
 	tmp        map[string]any
 }
 
@@ -235,6 +236,28 @@ func (m *Message) ID() string {
 func (m *Message) ExtendID(index int) {
 	x := m.own()
 	x.suffix += "/" + strconv.Itoa(index)
+}
+
+// Elements is what the message's id has beyond its record's: /index for each split it went through.
+func (m *Message) Elements() string {
+	if m.extras == nil {
+		return ""
+	}
+	return m.extras.suffix
+}
+
+// Through notes that the message came on an edge of that name to where copies of it may come on others. The engine calls it.
+func (m *Message) Through(edge string) {
+	x := m.own()
+	x.ways += "/" + edge
+}
+
+// Ways are the names of the edges by which copies of one record are told apart, each behind a slash; empty where only one can be here.
+func (m *Message) Ways() string {
+	if m.extras == nil {
+		return ""
+	}
+	return m.extras.ways
 }
 
 // Time is the event time as the source gives it, else the arrival.

@@ -2,6 +2,7 @@ package pipelines
 
 import (
 	"fmt"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -271,13 +272,61 @@ func (l *loader) connect() {
 			l.prog.Nodes[i].Ports[0] = append(l.prog.Nodes[i].Ports[0], Edge{Index: i + 1})
 		}
 	}
+	origins := map[*part]map[*part]bool{}
 	for _, p := range l.parts {
+		meet := meeting(p, origins)
 		for _, r := range p.from {
-			if !r.errors {
-				l.connectRef(r, p.entry())
+			if r.errors {
+				continue
 			}
+			to := p.entry()
+			if meet {
+				to.Way = r.way()
+			}
+			l.connectRef(r, to)
 		}
 	}
+}
+
+// way is what the file calls a reference.
+func (r *ref) way() string {
+	if r.port != "" {
+		return r.target.name + "." + r.port
+	}
+	return r.target.name
+}
+
+// meeting tells whether a record of one source can come to p on several of its edges.
+func meeting(p *part, origins map[*part]map[*part]bool) bool {
+	met := map[*part]bool{}
+	for _, r := range p.from {
+		if r.errors {
+			continue
+		}
+		for source := range originsOf(r.target, origins) {
+			if met[source] {
+				return true
+			}
+			met[source] = true
+		}
+	}
+	return false
+}
+
+// originsOf are the sources whose messages come out of a part.
+func originsOf(p *part, known map[*part]map[*part]bool) map[*part]bool {
+	if all, ok := known[p]; ok {
+		return all
+	}
+	all := map[*part]bool{}
+	known[p] = all
+	if p.kind == sourcePart {
+		all[p] = true
+	}
+	for _, r := range p.from {
+		maps.Copy(all, originsOf(r.target, known))
+	}
+	return all
 }
 
 // entry is the edge that leads into a node or sink.

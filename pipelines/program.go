@@ -84,6 +84,8 @@ func (o Order) String() string { return [...]string{"by_key", "source", "none"}[
 type Edge struct {
 	Sink  bool
 	Index int
+	// Way is what the file calls the edge (a node, node.case) where one record can come to the same place on several; else it is empty.
+	Way string
 }
 
 // Source is one source of a program.

@@ -15,26 +15,18 @@ const IDHeader = "millstream-id"
 // record nor copies of it in several sinks are taken for duplicates. Empty for a message that is its record still: that keeps the id
 // which its producer gave it. It need not be the same when the record is delivered again.
 func DerivedID(m *flow.Message, sink string) string {
-	if suffix := suffixOf(m); suffix != "" {
+	if m.Elements() != "" {
 		return m.ID() + "/" + sink
 	}
 	return ""
-}
-
-// suffixOf is what split added to the id of the record.
-func suffixOf(m *flow.Message) string {
-	whole := m.Record().ID
-	if whole == "" {
-		whole = m.Origin()
-	}
-	return strings.TrimPrefix(m.ID(), whole)
 }
 
 // maxID is the most bytes of a deduplication id: what a property of AMQP can hold.
 const maxID = 255
 
 // DeduplicationID is an id that a message has in one sink and nowhere else, and that it has again when its record is read and sent again.
-// It is what tells the record from all others, what split added, and the sink's name. A record is told by the id that an earlier pipeline
+// It is what tells the record from all others, what split added, the edges on which it came where it could come on several, and the sink's
+// name. A record is told by the id that an earlier pipeline
 // gave it, else by the one that its producer gave it, else by its place in a source whose places stay what they are: a topic of Kafka. One
 // that has none of them gets no id, since one that another record may have too would lose messages: delivery tags of a queue begin anew
 // with each connection.
@@ -43,7 +35,7 @@ const maxID = 255
 // stays in one technology stays as it is.
 func DeduplicationID(m *flow.Message, sink string, always bool) string {
 	base, carried := m.Meta(IDHeader)
-	suffix := suffixOf(m)
+	suffix := m.Elements()
 	if !carried && suffix == "" && !always {
 		return ""
 	}
@@ -55,7 +47,7 @@ func DeduplicationID(m *flow.Message, sink string, always bool) string {
 	if base == "" {
 		return ""
 	}
-	return bounded(base, suffix+"/"+sink)
+	return bounded(base, suffix+m.Ways()+"/"+sink)
 }
 
 // bounded puts an id together; where it would be too long, a hash stands for its end.
