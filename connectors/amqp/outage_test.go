@@ -19,11 +19,12 @@ var errAway = errors.New("nobody answers")
 func tries(away time.Duration, components int) (attempts []time.Duration, lines string) {
 	var mu sync.Mutex
 	var log bytes.Buffer
+	logger := slog.New(slog.NewTextHandler(&log, nil)) // which writes one line at a time
 	began, s := time.Now(), newShared()
 	var all sync.WaitGroup
 	for range components {
 		all.Go(func() {
-			o := outage{log: slog.New(slog.NewTextHandler(&log, nil)), shared: s}
+			o := outage{log: logger, shared: s}
 			o.lost(errAway)
 			for o.wait(nil) {
 				mu.Lock()
