@@ -14,6 +14,8 @@ type health struct {
 	failing   bool
 	failures  int64 // since it began to fail
 	logged    time.Time
+	trouble   *flow.Error   // what was wrong, where that is no message's own fault; nil while it works
+	since     time.Time     // of trouble
 	recovered chan struct{} // closed when it works again; nil while it works
 }
 
@@ -47,9 +49,15 @@ func (s *sinkRun) answered(hard context.Context, outs []*flow.Outgoing) {
 		h.failing = true
 		h.recovered = make(chan struct{})
 	}
-	if now := time.Now(); now.Sub(h.logged) > repeatWarning {
+	now, e := time.Now(), s.failure(failure)
+	if failed == len(outs) && e.Class != flow.Permanent && e.Class != flow.Poison {
+		if h.trouble == nil {
+			h.since = now
+		}
+		h.trouble = e
+	}
+	if now.Sub(h.logged) > repeatWarning {
 		h.logged = now
-		e := s.failure(failure)
 		s.p.log.Warn("sink failed; what is transient is tried again, the rest goes by on_error", "node", e.Node,
 			"class", e.Class.String(), "code", string(e.Code), "error", e.Message, "failed_sends", h.failures)
 	}
@@ -69,7 +77,7 @@ func (s *sinkRun) worksLocked() {
 	}
 	h.failing = false
 	close(h.recovered)
-	h.recovered = nil
+	h.recovered, h.trouble = nil, nil
 	s.p.log.Info("sink works again", "node", s.name, "failed_sends", h.failures)
 	h.failures = 0
 }

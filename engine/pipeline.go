@@ -25,6 +25,8 @@ const (
 	Draining State = "draining"
 	Stopped  State = "stopped"
 	Failed   State = "failed"
+	// Degraded is what a status calls a pipeline that is running with Troubles; State itself never says it.
+	Degraded State = "degraded"
 )
 
 // pipeline is one running pipeline: the unit of life. Nothing in it is shared with other pipelines but counted resources. What it runs, its

@@ -1,6 +1,9 @@
 package flow
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // Source reads records from one technology.
 //
@@ -68,6 +71,14 @@ type Eager interface {
 // Lagged is a Source that knows how much waits at its end of the pipeline. It is called at any time between Open and Close.
 type Lagged interface {
 	// Lag is how many records the source has been assigned that are not settled: those not read yet and those in flight. It is a gauge
-	// that may be some seconds old; 0 also stands for unknown.
+	// that may be some seconds old; what is negative is not known now. Whoever asks is kept waiting for a second at most.
 	Lag() int64
+}
+
+// Troubled is a Source or a Sink that can tell that it does not get through to its other side now, while it goes on trying: a broker is
+// gone, or takes a permission away. Trouble is called at any time from Open on, also while Close runs, and answers at once. A sink need not
+// tell of sends that it has answered with errors: those are known.
+type Troubled interface {
+	// Trouble is since when that is so, and why; a nil error is no trouble that is known of.
+	Trouble() (since time.Time, err error)
 }

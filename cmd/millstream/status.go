@@ -48,11 +48,14 @@ func (f *processFlags) find() (*admin.Client, error) {
 
 func statusCommand(s *streams) *cobra.Command {
 	var f processFlags
+	var ready bool
 	c := &cobra.Command{
 		Use:   "status",
 		Short: "Show what a running process does",
 		Long: "status asks the process that has its state in --state what each of its pipelines does, what became of its messages, and what became of\n" +
-			"the last reload. It ends with 0 when every pipeline runs as its file says, with 2 when a file has errors, with 1 otherwise.",
+			"the last reload. It ends with 0 when every pipeline runs as its file says, with 2 when a file has errors, with 1 otherwise: when one is\n" +
+			"degraded, which is when a source or a sink does not get through now, paused, starting or failed. With --ready a degraded one counts\n" +
+			"as running, for probes: to start a process anew brings no broker back.",
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			client, err := f.find()
@@ -73,21 +76,24 @@ func statusCommand(s *streams) *cobra.Command {
 			if err != nil {
 				return failWith(exitFailed, err)
 			}
-			return statusCode(&status)
+			return statusCode(&status, ready)
 		},
 	}
 	f.add(c)
 	f.addFormat(c)
+	c.Flags().BoolVar(&ready, "ready", false, "end with 0 also when pipelines are degraded")
 	return c
 }
 
-// statusCode is the exit code of a status.
-func statusCode(s *admin.Status) error {
+// statusCode is the exit code of a status; ready takes a degraded pipeline for one that runs.
+func statusCode(s *admin.Status, ready bool) error {
 	switch {
 	case !s.Ready:
 		return failWith(exitFailed, nil)
 	case len(s.Attempts) > 0 && !s.Attempts[0].OK():
 		return failWith(attemptCode(&s.Attempts[0]), nil)
+	case len(s.Degraded) > 0 && !ready:
+		return failWith(exitFailed, nil)
 	}
 	return nil
 }
@@ -129,11 +135,7 @@ func printStatus(out io.Writer, s *admin.Status) error {
 		return err
 	}
 	for _, p := range s.Pipelines {
-		for _, k := range p.Sinks {
-			if k.NotOpen != "" {
-				_, _ = fmt.Fprintf(out, "%s: the optional sink %s is not open: %s; what its queue cannot take is dropped\n", p.Name, k.Name, terminal.Text(k.NotOpen))
-			}
-		}
+		printTroubles(out, &p)
 		if p.Error != "" {
 			_, _ = fmt.Fprintf(out, "%s: %s\n", p.Name, terminal.Text(p.Error))
 		}
@@ -149,6 +151,24 @@ func printStatus(out io.Writer, s *admin.Status) error {
 	return nil
 }
 
+// printTroubles says which sources and sinks do not get through, a line each.
+func printTroubles(out io.Writer, p *admin.Pipeline) {
+	closed := map[string]bool{}
+	for _, k := range p.Sinks {
+		if k.NotOpen != "" {
+			closed[k.Name] = true
+			_, _ = fmt.Fprintf(out, "%s: the optional sink %s is not open: %s; what its queue cannot take is dropped\n", p.Name, k.Name, terminal.Text(k.NotOpen))
+		}
+	}
+	for _, t := range p.Troubles {
+		if t.Kind == "sink" && closed[t.Part] {
+			continue
+		}
+		_, _ = fmt.Fprintf(out, "%s: %s %s does not get through since %s: %s\n", p.Name, t.Kind, t.Part, t.Since.Format(time.RFC3339),
+			terminal.Text(t.Message))
+	}
+}
+
 // lagColumn is a cell of a column that is there when a source knows its lag.
 func lagColumn(there bool, cell string) string {
 	if !there {
@@ -157,14 +177,17 @@ func lagColumn(there bool, cell string) string {
 	return cell + "\t"
 }
 
-// lagOf is how much waits at all sources of a pipeline that know it.
+// lagOf is how much waits at all sources of a pipeline that can know it; "-" when there is none, or one of them does not know it now.
 func lagOf(sources []engine.SourceLag) string {
 	if len(sources) == 0 {
 		return "-"
 	}
 	var sum int64
 	for _, s := range sources {
-		sum += s.Lag
+		if s.Lag == nil {
+			return "-"
+		}
+		sum += *s.Lag
 	}
 	return strconv.FormatInt(sum, 10)
 }

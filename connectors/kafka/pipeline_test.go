@@ -196,7 +196,9 @@ on_error: { then: pause }
 `, brokers, brokers))
 	lag := func() int64 {
 		for _, l := range running.Lags() {
-			return l.Lag
+			if l.Lag != nil {
+				return *l.Lag
+			}
 		}
 		return -1
 	}

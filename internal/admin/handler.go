@@ -34,7 +34,11 @@ func routes(b Backend, own bool) http.Handler {
 		if !s.Ready || s.Draining {
 			code = http.StatusServiceUnavailable
 		}
-		answer(w, code, map[string]any{"ready": code == http.StatusOK, "not_ready": s.NotReady})
+		said := map[string]any{"ready": code == http.StatusOK, "not_ready": s.NotReady}
+		if len(s.Degraded) > 0 {
+			said["degraded"] = s.Degraded
+		}
+		answer(w, code, said)
 	})
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) {
 		s := b.Status()

@@ -33,8 +33,11 @@ type Status struct {
 	Revision int    `json:"revision"`
 	Hash     string `json:"hash"`
 	// Ready: every pipeline runs or has come to its end; NotReady names those that do not, and why.
-	Ready     bool               `json:"ready"`
-	NotReady  []string           `json:"not_ready,omitempty"`
+	Ready    bool     `json:"ready"`
+	NotReady []string `json:"not_ready,omitempty"`
+	// Degraded names the sources and sinks of running pipelines that do not get through now, and why. They are ready all the same: they go on
+	// by themselves once the other side does, and not a moment sooner by being started anew.
+	Degraded  []string           `json:"degraded,omitempty"`
 	Pipelines []Pipeline         `json:"pipelines"`
 	Reloads   revision.Counts    `json:"reloads"`
 	Attempts  []revision.Attempt `json:"attempts"` // the newest first
@@ -54,6 +57,8 @@ type Pipeline struct {
 	Sinks   []engine.SinkCount `json:"sinks"`
 	// Paused says why State is paused.
 	Paused *engine.Pause `json:"paused,omitempty"`
+	// Troubles say why State is degraded; those of a pipeline in another state are there as well.
+	Troubles []engine.Trouble `json:"troubles,omitempty"`
 	// Lag is how much waits at the sources that know it.
 	Lag   []engine.SourceLag `json:"lag,omitempty"`
 	Error string             `json:"error,omitempty"`
@@ -83,7 +88,10 @@ func (s *Status) Describe(running []*engine.Pipeline, attempts []revision.Attemp
 	for _, p := range running {
 		d := Pipeline{
 			Name: p.Name(), Path: p.Program().Path, Revision: p.Revision(), State: p.State(), Older: older[p.Name()],
-			Balance: p.Balance(), Nodes: p.Nodes(), Sinks: p.Sinks(), Lag: p.Lags(), Paused: p.Paused(),
+			Balance: p.Balance(), Nodes: p.Nodes(), Sinks: p.Sinks(), Troubles: p.Troubles(), Lag: p.Lags(), Paused: p.Paused(),
+		}
+		if d.State == engine.Running && len(d.Troubles) > 0 {
+			d.State = engine.Degraded
 		}
 		if err := p.Err(); err != nil {
 			d.Error = p.Program().Mask(err.Error())
@@ -106,6 +114,10 @@ func (s *Status) add(p Pipeline) {
 	s.Pipelines = append(s.Pipelines, p)
 	switch p.State {
 	case engine.Running, engine.Stopped:
+	case engine.Degraded:
+		for _, t := range p.Troubles {
+			s.Degraded = append(s.Degraded, p.Name+": "+t.Kind+" "+t.Part+": "+t.Message)
+		}
 	case engine.Draining:
 		if s.Draining {
 			s.NotReady = append(s.NotReady, p.Name+": "+string(p.State))
