@@ -34,6 +34,8 @@ type quiet struct {
 	now func() time.Time
 	// open is how many troubles are not over.
 	open atomic.Int32
+	// heard is when a broker answered last while something was open, in nanoseconds.
+	heard atomic.Int64
 
 	mu       sync.Mutex
 	troubles map[string]*trouble
@@ -49,6 +51,7 @@ type trouble struct {
 	spoken bool
 	times  int
 	left   int
+	err    error // what went wrong last; nil where that is no error
 }
 
 func newQuiet(log *slog.Logger) *quiet {
@@ -82,6 +85,7 @@ func (q *quiet) OnBrokerRead(meta kgo.BrokerMetadata, key int16, _ int, _, _ tim
 	if q.open.Load() == 0 || err != nil || key == saslHandshake || key == apiVersions || key == saslAuthenticate {
 		return
 	}
+	q.heard.Store(q.now().UnixNano())
 	address := net.JoinHostPort(meta.Host, strconv.Itoa(int(meta.Port)))
 	q.over("the broker answers again", address, kgo.NodeName(meta.NodeID))
 	if q.calm(anyBroker) {
@@ -113,7 +117,7 @@ func (q *quiet) say(write func(msg string, args ...any), where, msg string, args
 		t.open, t.since, t.spoken = true, now, false
 		q.open.Add(1)
 	}
-	t.seen = now
+	t.seen, t.err = now, said(msg, args)
 	again := now.Sub(t.said) >= sayAgain
 	if !again && (t.spoken || t.times >= maxAtOnce) {
 		t.left++

@@ -32,6 +32,7 @@ const (
 type producer struct {
 	client *kgo.Client
 	opts   []kgo.Opt
+	log    *quiet
 
 	limits sync.Map // topic → int32
 
@@ -63,7 +64,8 @@ var codecs = map[string]func() kgo.CompressionCodec{
 }
 
 func (c *cluster) newProducer(gates *transport.Gates, host flow.Host, compression string) (*producer, error) {
-	opts, err := c.optionsThrough(gates, host, newQuiet(host.Logger()))
+	log := newQuiet(host.Logger())
+	opts, err := c.optionsThrough(gates, host, log)
 	if err != nil {
 		return nil, err
 	}
@@ -71,7 +73,7 @@ func (c *cluster) newProducer(gates *transport.Gates, host flow.Host, compressio
 	if !ok {
 		codec = kgo.NoCompression
 	}
-	p := &producer{}
+	p := &producer{log: log}
 	p.opts = append(opts,
 		kgo.RequiredAcks(kgo.AllISRAcks()), kgo.ProduceRequestTimeout(replicaWait), kgo.ProducerLinger(linger), kgo.ProducerBatchCompression(codec()),
 		kgo.RecordPartitioner(newPartitioner()), kgo.ProducerBatchMaxBytesFn(p.batchLimit),
