@@ -30,6 +30,7 @@ type link struct {
 	added    chan struct{} // one slot: the window is not empty any more
 	closed   chan struct{} // closed when the link has ended
 	isBlock  atomic.Bool
+	health   health        // of a connection that is open
 	patience time.Duration // for a confirmation
 	moved    time.Time     // the last confirmation, or the end of a block; the goroutine in run has it
 	once     sync.Once
@@ -183,7 +184,9 @@ func (l *link) step(tick <-chan time.Time) (cause error) {
 		if ok {
 			l.isBlock.Store(b.Active)
 			l.moved = time.Now()
+			l.health.works()
 			if b.Active {
+				l.health.fails(l.moved, flow.Errorf(flow.Transient, flow.CodeUnavailable, "the broker has blocked the connection: %s", b.Reason))
 				l.log.Warn("the broker has blocked the connection; the sink waits", "reason", b.Reason)
 			}
 		} else {

@@ -19,6 +19,7 @@ type outage struct {
 	log    *slog.Logger
 	shared *shared
 	about  []any // further attributes of the lines
+	health health
 
 	down        bool
 	unreachable bool // the last attempt found no broker that took the connection
@@ -41,6 +42,7 @@ func (o *outage) lost(err error) {
 			o.attempts, o.began, o.spoke = 0, now, time.Time{}
 		}
 	}
+	o.health.fails(o.began, err)
 	if e.Class == o.class && e.Code == o.code && now.Sub(o.spoke) < reminder {
 		return
 	}
@@ -73,5 +75,6 @@ func (o *outage) over() {
 		o.log.Info("the connection is open again",
 			append([]any{"attempts", o.attempts, "after", time.Since(o.began).Round(time.Millisecond).String()}, o.about...)...)
 	}
+	o.health.works()
 	o.down, o.said, o.unreachable, o.opened = false, false, false, time.Now()
 }

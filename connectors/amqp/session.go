@@ -43,6 +43,7 @@ type session struct {
 	ended     sync.WaitGroup
 
 	sizing *sizing
+	gauge  gauge
 	// mu is held while a consumer begins or ends; consumers counts them and makes their tags.
 	mu        sync.Mutex
 	consumers int
@@ -187,6 +188,7 @@ func (se *session) pump(deliveries <-chan amqp.Delivery) (again bool) {
 		if !again && se.sizing.saw(len(d.Body)) {
 			again = se.endConsumer()
 		}
+		se.gauge.received.Store(d.DeliveryTag)
 		se.buffer <- d
 	}
 	return again
@@ -261,6 +263,7 @@ func (se *session) noteLoss() {
 // close ends the session and the goroutines that belong to it.
 func (se *session) close() error {
 	se.stop()
+	se.gauge.close()
 	err := se.conn.goodbye()
 	if se.buffer != nil {
 		for range se.buffer {
