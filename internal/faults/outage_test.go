@@ -74,8 +74,7 @@ func TestABadNetworkLosesNothing(t *testing.T) {
 	}
 	s := seed(t)
 	t.Logf("seed %d; MILLSTREAM_SEED sets it", s)
-	// What heals at once: a half-open connection shows only after some heartbeats.
-	events := []string{NetReset, NetCut, NetSlice, NetLatency, NetNarrow}
+	events := NetEvents()
 	for _, route := range []string{"kafka-rabbitmq", "rabbitmq-kafka"} {
 		for _, name := range []string{Kafka, Rabbit} {
 			t.Run(route+"/"+name, func(t *testing.T) {
