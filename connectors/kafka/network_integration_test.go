@@ -28,14 +28,14 @@ func throughProxy(t *testing.T, target string) *proxy.Proxy {
 		t.Fatal(err)
 	}
 	t.Cleanup(p.Close)
-	if err := p.Replace(spoken(t, target), spoken(t, p.Addr())); err != nil {
+	if err := p.Replace(encoded(t, target), encoded(t, p.Addr())); err != nil {
 		t.Fatal(err)
 	}
 	return p
 }
 
-// spoken is an address as Kafka's protocol says it.
-func spoken(t *testing.T, address string) []byte {
+// encoded is an address as Kafka's protocol says it.
+func encoded(t *testing.T, address string) []byte {
 	t.Helper()
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
@@ -218,7 +218,7 @@ func TestABrokerThatIsAwayIsTriedNowAndThenAndSpokenOfSeldom(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(p.Close)
-	if err := p.Replace(spoken(t, brokers), spoken(t, p.Addr())); err != nil {
+	if err := p.Replace(encoded(t, brokers), encoded(t, p.Addr())); err != nil {
 		t.Fatal(err)
 	}
 	const clients, span = 4, 12

@@ -2,7 +2,6 @@ package kafka
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -153,110 +152,4 @@ func (t *transaction) produceAlone(ctx context.Context, s *sink, sl *slot) error
 		return err
 	}
 	return t.client.ProduceSync(ctx, &sl.record).FirstErr()
-}
-
-// try is one attempt at a transaction: the batches that are on their way in it.
-type try struct {
-	mu      sync.Mutex
-	open    int
-	records int           // that were read
-	limit   *time.Timer   // spoils a transaction that takes too long; nil before the first record
-	left    bool          // a record came back unsettled, or was read and not handed over
-	idle    chan struct{} // closed when open is 0; nil while nobody waits
-	spoiled chan struct{}
-	why     error // why it is spoiled
-}
-
-func newTry() *try { return &try{spoiled: make(chan struct{})} }
-
-// spoil makes the transaction end without a commit. The first reason is kept.
-func (y *try) spoil(why error) {
-	y.mu.Lock()
-	defer y.mu.Unlock()
-	if y.why == nil {
-		y.why = why
-		close(y.spoiled)
-	}
-}
-
-func (y *try) isSpoiled() bool {
-	select {
-	case <-y.spoiled:
-		return true
-	default:
-		return false
-	}
-}
-
-// reason says why the transaction was not committed.
-func (y *try) reason() error {
-	y.mu.Lock()
-	defer y.mu.Unlock()
-	switch {
-	case y.why != nil:
-		return y.why
-	case y.left || y.open > 0:
-		return errLeft
-	}
-	return errNotCommitted
-}
-
-var (
-	errLeft         = errors.New("some of its records have not ended")
-	errNotCommitted = errors.New("the brokers did not commit it")
-)
-
-// handed counts a batch that is handed over; the first one sets the limit.
-func (y *try) handed(records int) {
-	y.mu.Lock()
-	defer y.mu.Unlock()
-	y.open++
-	y.records += records
-	if y.limit == nil {
-		y.limit = time.AfterFunc(transactionLimit, func() { y.spoil(fmt.Errorf("it was not done within %s", transactionLimit)) })
-	}
-}
-
-// over ends the limit, and tells whether the transaction had records.
-func (y *try) over() (records bool) {
-	y.mu.Lock()
-	defer y.mu.Unlock()
-	if y.limit != nil {
-		y.limit.Stop()
-	}
-	return y.records > 0
-}
-
-// back counts a batch as come back; whole tells that all of its records are settled.
-func (y *try) back(whole bool) {
-	y.mu.Lock()
-	defer y.mu.Unlock()
-	y.left = y.left || !whole
-	if y.open--; y.open == 0 && y.idle != nil {
-		close(y.idle)
-		y.idle = nil
-	}
-}
-
-// allBack gives a channel that is closed once no batch is under way.
-func (y *try) allBack() <-chan struct{} {
-	y.mu.Lock()
-	defer y.mu.Unlock()
-	if y.idle == nil {
-		y.idle = make(chan struct{})
-		if y.open == 0 {
-			idle := y.idle
-			y.idle = nil
-			close(idle)
-			return idle
-		}
-	}
-	return y.idle
-}
-
-// whole tells that the transaction may be committed.
-func (y *try) whole() bool {
-	y.mu.Lock()
-	defer y.mu.Unlock()
-	return y.open == 0 && !y.left && y.why == nil
 }

@@ -25,6 +25,7 @@ type transactor struct {
 	reading context.Context
 	in      flow.Intake
 	closed  sync.Once
+	size    *allowance // of the next transaction
 
 	mu      sync.Mutex
 	session *kgo.GroupTransactSession
@@ -59,7 +60,8 @@ func (c *Source) openTransactor(cl cluster, topics *selection) func(context.Cont
 			return nil, err
 		}
 		return &transactor{
-			member: member, transaction: t, release: release, now: newTry(), lanes: map[string]*flow.Lane{}, marks: map[string]mark{},
+			member: member, transaction: t, release: release, size: newAllowance(transactionLimit), now: newTry(transactionLimit),
+			lanes: map[string]*flow.Lane{}, marks: map[string]mark{},
 		}, nil
 	}
 }
@@ -194,7 +196,7 @@ func (s *transactor) cycle(ctx context.Context, session *kgo.GroupTransactSessio
 	if err := session.Begin(); err != nil {
 		return false, err
 	}
-	y := newTry()
+	y := newTry(s.size.limit)
 	s.mu.Lock()
 	s.now, s.begun = y, true
 	s.mu.Unlock()
@@ -219,7 +221,7 @@ func (s *transactor) cycle(ctx context.Context, session *kgo.GroupTransactSessio
 	return s.finish(context.WithoutCancel(ctx), session, y) // an end that has begun is not given up
 }
 
-// fill reads and hands over for the interval, which begins with the first record.
+// fill reads and hands over for the interval, which begins with the first record, or as much as a transaction may take.
 func (s *transactor) fill(ctx context.Context, session *kgo.GroupTransactSession, y *try) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -233,8 +235,8 @@ func (s *transactor) fill(ctx context.Context, session *kgo.GroupTransactSession
 		}
 	}()
 	until := ctx
-	for until.Err() == nil {
-		fetches := session.PollRecords(until, 16*s.member.batchRecords)
+	for until.Err() == nil && y.read() < s.size.most {
+		fetches := session.PollRecords(until, min(16*s.member.batchRecords, s.size.most-y.read()))
 		if fatal := s.member.fetchErrors(fetches); fatal != nil {
 			return fatal
 		}
@@ -267,9 +269,9 @@ func (s *transactor) handOver(ctx context.Context, fetches kgo.Fetches, y *try) 
 			c := &cargo{of: y, batch: flow.Batch{Lane: lane, Records: make([]flow.Record, n), Arrived: time.Now().UnixNano()}}
 			c.batch.Memory = c
 			fillBatch(c.batch.Records, rest[:n])
-			y.handed(n)
+			y.handed(&c.batch)
 			if err := s.in.Push(ctx, &c.batch); err != nil {
-				y.back(false)
+				y.back(&c.batch)
 				return
 			}
 			rest = rest[n:]
@@ -335,6 +337,7 @@ func (s *transactor) finish(ctx context.Context, session *kgo.GroupTransactSessi
 	if err != nil {
 		return false, fmt.Errorf("end a transaction of group %q: %w", s.member.cfg.Group, err)
 	}
+	y.teach(s.size, committed)
 	if committed {
 		s.transaction.committed()
 		s.member.log.over("it works again", transactions)
@@ -343,8 +346,24 @@ func (s *transactor) finish(ctx context.Context, session *kgo.GroupTransactSessi
 	if !filled {
 		return false, nil
 	}
-	s.member.log.warn(transactions, "a transaction was given up; its records are read again", "group", s.member.cfg.Group, "error", y.reason())
+	s.report(y)
 	return false, nil
+}
+
+// report says why a transaction was given up.
+func (s *transactor) report(y *try) {
+	log, group := s.member.log, s.member.cfg.Group
+	switch where, stuck := y.stuck(); {
+	case stuck:
+		log.say(s.member.host.Logger().Error, transactions,
+			"one record alone takes longer than a transaction may, and is read again and again: make what it waits for faster (a call, a throttle, retries), or write delivery: at_least_once",
+			"group", group, "record", where, "limit", s.size.limit, "error", y.reason())
+	case errors.Is(y.reason(), errLate):
+		log.warn(transactions, "a transaction was given up; its records are read again, in smaller transactions", "group", group,
+			"records", y.read(), "next", s.size.most, "error", y.reason())
+	default:
+		log.warn(transactions, "a transaction was given up; its records are read again", "group", group, "error", y.reason())
+	}
 }
 
 // Settle implements flow.Source.
@@ -353,11 +372,7 @@ func (s *transactor) Settle(b *flow.Batch) {
 	if !ok {
 		return
 	}
-	whole := true
-	for i := range b.Records {
-		whole = whole && b.Records[i].Settled()
-	}
-	c.of.back(whole)
+	c.of.back(b)
 }
 
 // Lag implements flow.Lagged.
