@@ -1,14 +1,21 @@
 package kafka
 
 import (
+	"context"
 	"strings"
 	"time"
 
 	"github.com/millstream/millstream/flow"
 )
 
-// believed is how long a trouble that is not known to be over is taken to go on: everything that matters is tried again sooner.
-const believed = 15 * time.Second
+const (
+	// believed is how long a trouble that is not known to be over is taken to go on: all that matters is tried again sooner.
+	believed = 15 * time.Second
+	// believedReading is that for reading, which is tried again within a second, and says that it works only when there is something to read.
+	believedReading = 5 * time.Second
+	// lookAround is how often a producer that nobody uses looks whether the brokers are there, and how long it waits for an answer.
+	lookAround = 3 * time.Second
+)
 
 // said is the error in what is said to a log; nil where there is none.
 func said(msg string, args []any) error {
@@ -32,8 +39,8 @@ func (e *spoken) Error() string { return e.msg + ": " + e.err.Error() }
 // Unwrap gives what was spoken of.
 func (e *spoken) Unwrap() error { return e.err }
 
-// worst is since when something is wrong, and what, by what has been wrong for the longest time. What names no broker is over once any
-// of them has answered.
+// worst is since when something is wrong, and what was met last. What no broker has said itself is over
+// once one of them answers.
 func (q *quiet) worst() (since time.Time, err error) {
 	if q.open.Load() == 0 {
 		return time.Time{}, nil
@@ -41,13 +48,20 @@ func (q *quiet) worst() (since time.Time, err error) {
 	heard := time.Unix(0, q.heard.Load())
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	now := q.now()
+	now, last := q.now(), time.Time{}
 	for _, t := range q.troubles {
-		if !t.open || t.err == nil || now.Sub(t.seen) > believed || t.where == anyBroker && heard.After(t.seen) {
+		lasts := believed
+		if strings.HasPrefix(t.where, readingOf) {
+			lasts = believedReading
+		}
+		if !t.open || t.err == nil || now.Sub(t.seen) > lasts || !brokerSaid(t.err) && heard.After(t.seen) {
 			continue
 		}
 		if err == nil || t.since.Before(since) {
-			since, err = t.since, t.err
+			since = t.since
+		}
+		if t.seen.After(last) {
+			err, last = t.err, t.seen
 		}
 	}
 	return since, err
@@ -58,6 +72,36 @@ func (s *source) Trouble() (since time.Time, err error) { return s.log.worst() }
 
 // Trouble implements flow.Troubled.
 func (s *transactor) Trouble() (since time.Time, err error) { return s.member.log.worst() }
+
+// lookAround asks for an answer when none has come for a while, until the client is closed: a producer that nobody sends to knows of an outage,
+// too, and of its end.
+func (p *producer) lookAround() {
+	tick := time.NewTicker(lookAround)
+	defer tick.Stop()
+	for last := time.Now(); ; {
+		select {
+		case now := <-tick.C:
+			if heard := time.Unix(0, p.log.heard.Load()); !heard.Before(last) {
+				last = now
+				continue
+			}
+			last = now
+		case <-p.closing.Done():
+			return
+		}
+		ctx, cancel := context.WithTimeout(p.closing, lookAround)
+		err := p.client.Ping(ctx)
+		cancel()
+		switch {
+		case p.closing.Err() != nil:
+			return
+		case err == nil:
+			p.log.heard.Store(p.log.now().UnixNano())
+		default:
+			p.log.warn(anyBroker, "no broker answers", "error", err)
+		}
+	}
+}
 
 // Trouble implements flow.Troubled: what the producer meets. In a transaction the source has the client, and speaks of it.
 func (s *sink) Trouble() (since time.Time, err error) {

@@ -34,7 +34,7 @@ type quiet struct {
 	now func() time.Time
 	// open is how many troubles are not over.
 	open atomic.Int32
-	// heard is when a broker answered last while something was open, in nanoseconds.
+	// heard is when a broker answered last, in nanoseconds.
 	heard atomic.Int64
 
 	mu       sync.Mutex
@@ -82,10 +82,13 @@ func (q *quiet) Log(level kgo.LogLevel, msg string, keyvals ...any) {
 // OnBrokerRead implements kgo.HookBrokerRead: a broker that answers more than greetings is back.
 func (q *quiet) OnBrokerRead(meta kgo.BrokerMetadata, key int16, _ int, _, _ time.Duration, err error) {
 	const saslHandshake, apiVersions, saslAuthenticate = 17, 18, 36
-	if q.open.Load() == 0 || err != nil || key == saslHandshake || key == apiVersions || key == saslAuthenticate {
+	if err != nil || key == saslHandshake || key == apiVersions || key == saslAuthenticate {
 		return
 	}
 	q.heard.Store(q.now().UnixNano())
+	if q.open.Load() == 0 {
+		return
+	}
 	address := net.JoinHostPort(meta.Host, strconv.Itoa(int(meta.Port)))
 	q.over("the broker answers again", address, kgo.NodeName(meta.NodeID))
 	if q.calm(anyBroker) {

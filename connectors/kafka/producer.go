@@ -33,6 +33,10 @@ type producer struct {
 	client *kgo.Client
 	opts   []kgo.Opt
 	log    *quiet
+	// closing ends the looking around, and ended is closed when it has.
+	closing context.Context
+	close   context.CancelFunc
+	ended   chan struct{}
 
 	limits sync.Map // topic → int32
 
@@ -83,6 +87,12 @@ func (c *cluster) newProducer(gates *transport.Gates, host flow.Host, compressio
 	if p.client, err = kgo.NewClient(p.opts...); err != nil {
 		return nil, flow.Errorf(flow.ConfigError, flow.CodeInvalidName, "kafka: %w", err)
 	}
+	p.closing, p.close = context.WithCancel(context.Background())
+	p.ended = make(chan struct{})
+	go func() {
+		defer close(p.ended)
+		p.lookAround()
+	}()
 	return p, nil
 }
 
@@ -112,7 +122,9 @@ func (p *producer) alone() (*kgo.Client, error) {
 func (p *producer) Close() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.close()
 	p.client.Close()
+	<-p.ended
 	if p.solo != nil {
 		p.solo.Close()
 	}

@@ -312,8 +312,10 @@ func (s *source) fetchErrors(fetches kgo.Fetches) (fatal error) {
 	return fatal
 }
 
+const readingOf = "reading "
+
 // reading is the name of a trouble with a topic, or with all of them.
-func reading(topic string) string { return "reading " + cmp.Or(topic, "as a member of the group") }
+func reading(topic string) string { return readingOf + cmp.Or(topic, "as a member of the group") }
 
 // fetched says of topics that they can be read again.
 func (s *source) fetched(fetches kgo.Fetches) {
