@@ -16,6 +16,8 @@ func validateCommand(s *streams) *cobra.Command {
 		Short: "Find every mistake in pipeline files, and with --connect in what they connect to",
 		Long: "validate checks pipeline files, and every *.yaml of directories, and prints all findings in one run. With --connect it\n" +
 			"also dials, logs in, and looks whether queues and topics are there, where the files have no error; it reads and changes nothing.\n" +
+			"So it cannot know what shows in the first message alone: whether the user may read from a queue or write to an exchange or\n" +
+			"topic, and whether a binding leads from an exchange to a queue. What another pipeline would declare is missing until that has run.\n" +
 			"It ends with 0 when there is no error, with 2 otherwise.",
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {

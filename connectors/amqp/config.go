@@ -49,7 +49,8 @@ type Source struct {
 	Declare *Declare `yaml:"declare"`
 	// MaxDeliveries fails a message that a quorum queue has delivered more often than that, with the class poison and the code deliveries,
 	// so that on_error can send it where the dead letters go: a message that kills the process each time would come back for ever. 0 is no
-	// limit. Classic queues do not count deliveries.
+	// limit. Classic queues do not count deliveries: they tell only whether a message was delivered before, so that 1 works with them
+	// and more does not. validate knows the type only where declare says it.
 	MaxDeliveries int `yaml:"max_deliveries"`
 	// OnDrop is what the broker is told of a message that on_error drops: ack removes it, reject hands it to the queue's dead-letter
 	// exchange, where it has one, with the broker's own x-death. What is left unsettled always goes back to the queue.
@@ -191,6 +192,10 @@ func (c *Source) BuildSource(b *config.Builder) config.Source {
 	}
 	if c.Declare != nil {
 		c.Declare.check(b)
+		if c.MaxDeliveries > 1 && c.Declare.Type == amqp.QueueTypeClassic {
+			transport.Finding(b, "max_deliveries", "a classic queue does not count its deliveries, so that this limit is never reached",
+				"write declare: {type: quorum}, or leave max_deliveries out")
+		}
 	}
 	d := c.dialer(b)
 	open := c.open(d)

@@ -80,6 +80,10 @@ func TestSourceOptionsAreChecked(t *testing.T) {
 		{text: "{url: amqp://h/, queue: q, declare: {bindings: [{exchange: ''}]}}",
 			want: []string{"bad-value: a queue cannot be bound to the default exchange, which knows every queue by its name"}},
 		{text: "{url: amqp://h/, queue: q, on_drop: reject, max_deliveries: 5}"},
+		{text: "{url: amqp://h/, queue: q, max_deliveries: 5, declare: {type: quorum}}"},
+		{text: "{url: amqp://h/, queue: q, max_deliveries: 1, declare: {type: classic}}"},
+		{text: "{url: amqp://h/, queue: q, max_deliveries: 5, declare: {}}",
+			want: []string{"bad-value: a classic queue does not count its deliveries, so that this limit is never reached"}},
 		{text: "{url: amqp://h/, queue: q, max_deliveries: -1}", want: []string{"bad-value: max_deliveries must be 0 or more"}},
 		{text: "{url: amqps://h/, queue: q, auth: external, tls: {cert: c, key: k}}"},
 		{text: "{url: amqp://h/, queue: q, auth: external}", want: []string{

@@ -84,22 +84,29 @@ func tableFrom(arguments map[string]any) amqp.Table {
 
 // queue makes sure that the queue is there, and bound where the file says so.
 func (c *Source) queue(ch *amqp.Channel) error {
-	d := c.Declare
-	if d == nil {
-		if _, err := ch.QueueDeclarePassive(c.Queue, true, false, false, false, nil); err != nil {
+	if c.Declare == nil {
+		if err := passively(ch, c.Queue); err != nil {
 			return named(err, "queue %q", c.Queue)
 		}
 		return nil
 	}
-	args := tableFrom(d.Arguments)
-	args[amqp.QueueTypeArg] = d.Type
-	if _, err := ch.QueueDeclare(c.Queue, d.Durable, false, false, false, args); err != nil {
-		return named(err, "queue %q", c.Queue)
+	if err := c.declareQueue(ch); err != nil {
+		return err
 	}
-	for _, b := range d.Bindings {
+	for _, b := range c.Declare.Bindings {
 		if err := ch.QueueBind(c.Queue, b.RoutingKey, b.Exchange, false, tableFrom(b.Arguments)); err != nil {
 			return named(err, "bind queue %q to exchange %q", c.Queue, b.Exchange)
 		}
+	}
+	return nil
+}
+
+// declareQueue makes the queue, without its bindings; one that is there with the same settings stays as it is.
+func (c *Source) declareQueue(ch *amqp.Channel) error {
+	args := tableFrom(c.Declare.Arguments)
+	args[amqp.QueueTypeArg] = c.Declare.Type
+	if _, err := ch.QueueDeclare(c.Queue, c.Declare.Durable, false, false, false, args); err != nil {
+		return named(err, "queue %q", c.Queue)
 	}
 	return nil
 }
@@ -110,14 +117,7 @@ func (d *DeclareExchange) exchange(conn *amqp.Connection, name string) error {
 	if name == "" {
 		return nil
 	}
-	ch, err := conn.Channel()
-	if err != nil {
-		return channelError(err)
-	}
-	if err := d.exchangeOn(ch, name); err != nil {
-		return err
-	}
-	return ch.Close()
+	return onChannel(conn, func(ch *amqp.Channel) error { return d.exchangeOn(ch, name) })
 }
 
 // exchangeOn declares the exchange, or looks whether it is there.

@@ -161,7 +161,7 @@ func (d *dialer) dialOne(ctx context.Context, url, name string, settings *tls.Co
 		if w != nil {
 			_ = w.Close() // the library leaves it open when it does not like what the broker offers
 		}
-		return nil, dialError(err, w, fmt.Sprintf("%s:%d", parsed.Host, parsed.Port), parsed.Vhost)
+		return nil, dialError(err, w, parsed.Scheme, fmt.Sprintf("%s:%d", parsed.Host, parsed.Port), parsed.Vhost)
 	}
 	return &connection{conn, w}, nil
 }
@@ -193,10 +193,16 @@ func patiently[T any](ctx context.Context, open func(context.Context) (T, error)
 }
 
 // dialError classifies why a connection was not opened. The URL's user and password are not in it.
-func dialError(err error, w *wire, address, vhost string) error {
+func dialError(err error, w *wire, scheme, address, vhost string) error {
 	var said *amqp.Error
 	var network net.Error
+	var noTLS tls.RecordHeaderError
 	switch {
+	case errors.As(err, &noTLS):
+		return flow.Errorf(flow.ConfigError, flow.CodeRefused, "%s does not speak TLS: write amqp:// in the URL, or the port that speaks it (5671 as a rule): %w",
+			address, err)
+	case w.answersTLS() && scheme == "amqp":
+		return flow.Errorf(flow.ConfigError, flow.CodeRefused, "%s seems to speak TLS: write amqps:// in the URL, or the port that does not (5672 as a rule)", address)
 	case transport.Failure(err):
 		return flow.Errorf(flow.ConfigError, flow.CodeAuth, "TLS with %s failed: %w", address, err)
 	case w.silent():
@@ -212,7 +218,7 @@ func dialError(err error, w *wire, address, vhost string) error {
 		if strings.Contains(said.Reason, "not found") {
 			return flow.Errorf(flow.ConfigError, flow.CodeMissing, "%s has no vhost %q: %s", address, vhost, said.Reason)
 		}
-		return flow.Errorf(flow.ConfigError, flow.CodeAuth, "%s lets the user not into vhost %q: %s", address, vhost, said.Reason)
+		return flow.Errorf(flow.ConfigError, flow.CodeAuth, "%s does not let the user into vhost %q: %s", address, vhost, said.Reason)
 	}
 	return flow.Errorf(flow.Transient, flow.CodeUnavailable, "no broker answers at %s: %w", address, err)
 }
@@ -234,5 +240,10 @@ func channelError(err error) *flow.Error {
 	case amqp.ContentTooLarge:
 		class, code = flow.Permanent, flow.CodeTooLarge
 	}
-	return flow.Errorf(class, code, "the broker says: %d %s", said.Code, said.Reason)
+	e := flow.Errorf(class, code, "the broker says: %d %s", said.Code, said.Reason)
+	if said.Code == amqp.ResourceLocked {
+		e.Message += "; a queue that is exclusive can be used by the connection alone that made it"
+	}
+	e.Err = said
+	return e
 }

@@ -37,7 +37,7 @@ import "github.com/millstream/millstream/pipelines/config"
 func Type() config.ConnectorType {
 	return config.ConnectorType{
 		Name:      "amqp",
-		Doc:       "Consumes a queue of RabbitMQ with acknowledgements; publishes with confirms, mandatory and persistent.",
+		Doc:       "Consumes a queue of RabbitMQ with acknowledgements; publishes with confirms, mandatory, and persistent unless a message came from AMQP and was not.",
 		NewSource: func() config.SourceConfig { return &Source{} },
 		NewSink:   func() config.SinkConfig { return &Sink{} },
 	}

@@ -154,7 +154,7 @@ func (l *link) run() error {
 	_ = l.conn.goodbye()
 	said := l.said(cause)
 	l.fail(said)
-	return said
+	return channelError(said)
 }
 
 // step waits for the next thing to happen.
@@ -219,7 +219,8 @@ func verdict(e *entry, acked bool) error {
 	case e.returned != nil:
 		return e.returned
 	case !acked:
-		return flow.Errorf(flow.Transient, flow.CodeUnavailable, "the broker refuses the message for now (nack)")
+		return flow.Errorf(flow.Transient, flow.CodeUnavailable, "the broker refuses the message to exchange %q with routing key %q for now (nack): "+
+			"a queue there may be full (max-length with overflow reject-publish) or without a leader", e.content().exchange, e.key)
 	}
 	return nil
 }
@@ -231,7 +232,7 @@ func (l *link) said(cause error) error {
 		if ok && err != nil && err.Server {
 			return err
 		}
-	case <-time.After(100 * time.Millisecond):
+	case <-time.After(time.Second): // it comes at once, where there is one
 	}
 	if err := l.conn.wire.failure(); err != nil && !errors.Is(err, net.ErrClosed) {
 		return err
@@ -243,7 +244,11 @@ func (l *link) said(cause error) error {
 func (l *link) fail(cause error) {
 	reason := channelError(cause)
 	left := l.window.end()
-	var other error = flow.Errorf(flow.Transient, flow.CodeUnavailable, "not confirmed when the connection was lost: %w", cause)
+	when := "the connection was lost"
+	if closed := closedByBroker(cause); closed != "" {
+		when = closed
+	}
+	var other error = flow.Errorf(flow.Transient, flow.CodeUnavailable, "not confirmed when %s: %w", when, reason)
 	for _, e := range left {
 		switch {
 		case e.returned != nil, e.confirm != nil && e.confirm.Acked():

@@ -1,8 +1,11 @@
 package amqp
 
 import (
+	"errors"
 	"log/slog"
 	"time"
+
+	amqp "github.com/rabbitmq/amqp091-go"
 
 	"github.com/millstream/millstream/flow"
 )
@@ -50,8 +53,26 @@ func (o *outage) lost(err error) {
 	if o.attempts > 0 {
 		args = append(args, "attempts", o.attempts, "since", now.Sub(o.began).Round(time.Millisecond).String())
 	}
-	o.log.Warn("the connection is lost; it is opened again", args...)
+	line := "the connection is lost"
+	if closed := closedByBroker(err); closed != "" {
+		line = closed
+	}
+	o.log.Warn(line+"; it is opened again", args...)
 	o.said, o.spoke, o.class, o.code = true, now, e.Class, e.Code
+}
+
+// closedByBroker says what the broker has closed with a reason of its own; "" when it has given none.
+func closedByBroker(err error) string {
+	var said *amqp.Error
+	switch {
+	case errors.Is(err, errCancelled):
+		return "the broker has ended the consumer"
+	case !errors.As(err, &said) || !said.Server:
+		return ""
+	case said.Recover:
+		return "the broker has closed the channel"
+	}
+	return "the broker has closed the connection"
 }
 
 // wait waits for the next turn to connect; false when the wait was cut short.

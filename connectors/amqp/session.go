@@ -21,6 +21,8 @@ const (
 	consumerTag  = "millstream"
 )
 
+var errCancelled = errors.New("the broker has cancelled the consumer: the queue was deleted, or its node is gone")
+
 // session is one connection of a source and its one channel.
 type session struct {
 	conn   *connection
@@ -243,7 +245,7 @@ func (se *session) reason() error {
 	select {
 	case _, ok := <-se.cancelled:
 		if ok {
-			return flow.Errorf(flow.ConfigError, flow.CodeMissing, "the broker cancelled the consumer: the queue was deleted, or its node is gone")
+			return flow.Errorf(flow.ConfigError, flow.CodeMissing, "%w", errCancelled)
 		}
 	default:
 	}

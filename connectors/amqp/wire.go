@@ -30,6 +30,8 @@ type wire struct {
 	net.Conn
 	last   atomic.Int64          // when the last byte came, Unix nanoseconds
 	broken atomic.Pointer[error] // why reading failed first
+	tls    atomic.Bool           // the other side began with a record of TLS
+	began  bool                  // something has come; who reads has it
 	keep   func() bool           // ends the watch over the context of the handshake; false when that has ended first
 
 	mu       sync.Mutex
@@ -70,6 +72,7 @@ func (w *wire) Read(b []byte) (int, error) {
 		}
 	}
 	if n > 0 {
+		w.first(b[0])
 		w.last.Store(time.Now().UnixNano())
 	}
 	if err != nil {
@@ -78,6 +81,17 @@ func (w *wire) Read(b []byte) (int, error) {
 	}
 	return n, err
 }
+
+// first looks at the first byte of all: no frame of AMQP begins like an alert or a handshake of TLS (RFC 8446 section 5.1).
+func (w *wire) first(b byte) {
+	if !w.began {
+		w.began = true
+		w.tls.Store(b == 21 || b == 22)
+	}
+}
+
+// answersTLS tells whether the other side has sent a record of TLS. It has in answer to TLS, too.
+func (w *wire) answersTLS() bool { return w != nil && w.tls.Load() }
 
 // arm sets the time of the next read: patience, or another span that is given.
 func (w *wire) arm(span time.Duration) (patience time.Duration) {
