@@ -276,6 +276,21 @@ func TestLimitsOfARecord(t *testing.T) {
 		<-r.p.Done()
 		r.got(0)
 		r.got(1, "begin")
+		if got := headerOf(r, 1, 0, "millstream-error-truncated"); got != "true" {
+			t.Errorf("truncated is %q", got)
+		}
+	})
+	bubble(t, "what the source took whole and failed is not called truncated", func(t *testing.T) {
+		r := newRig(t, 2)
+		r.program.Sources[0].OnError = pipelines.Policy{Then: pipelines.ThenSink, Sink: 1}
+		r.start()
+		r.in.Feed(r.lane, flow.Record{Body: []byte("whole"), Failure: flow.Errorf(flow.Poison, flow.CodeDeliveries, "delivered too often")})
+		r.in.End(nil)
+		<-r.p.Done()
+		r.got(1, "whole")
+		if got := headerOf(r, 1, 0, "millstream-error-truncated"); got != "" {
+			t.Errorf("truncated is %q", got)
+		}
 	})
 }
 

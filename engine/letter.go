@@ -81,8 +81,12 @@ func (w *worker) letterHeaders(m *flow.Message, lt *letter, failedAt string) []f
 	return hs
 }
 
-// truncated tells that the payload is the beginning alone: the source could not take the message whole.
-func truncated(m *flow.Message) bool { return m.Record().Failure != nil }
+// truncated tells that the payload is the beginning alone: the source could not take the message whole. A source also fails messages for other
+// reasons, with the whole of them.
+func truncated(m *flow.Message) bool {
+	failure := m.Record().Failure
+	return failure != nil && failure.Code == flow.CodeTooLarge
+}
 
 // maxErrorText bounds what a dead letter carries of an error's text.
 const maxErrorText = 4096
