@@ -74,7 +74,7 @@ func TestALostBrokerShowsInStatusAndReadyzAndIsForgottenWhenItIsBack(t *testing.
 	}
 	readyz := func() (ready bool, names string) {
 		t.Helper()
-		response, err := http.Get("http://" + admin + "/readyz") //nolint:noctx // a test
+		response, err := http.Get("http://" + admin + "/readyz")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -29,7 +29,7 @@ type sink struct {
 func (c *Sink) open(cl cluster, p *preparer) func(context.Context, flow.Host) (flow.Sink, error) {
 	return func(ctx context.Context, host flow.Host) (flow.Sink, error) {
 		s := &sink{verdicts: p.verdicts}
-		client, limits, err := c.join(&cl, host, s)
+		client, limits, err := c.join(&cl, host, s) //nolint:contextcheck // the producer outlives the opening
 		if err != nil {
 			return nil, err
 		}
