@@ -27,10 +27,15 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type process struct {
 	reloads atomic.Int64
 	notOK   bool
+	trouble string
 }
 
 func (p *process) Status() Status {
-	return Status{Version: "v", Ready: !p.notOK, Attempts: []revision.Attempt{{Number: 1, Report: "quotes the file"}}}
+	s := Status{Version: "v", Ready: !p.notOK, Attempts: []revision.Attempt{{Number: 1, Report: "quotes the file"}}}
+	if p.trouble != "" {
+		s.Degraded = []string{p.trouble}
+	}
+	return s
 }
 
 func (p *process) Reload(context.Context) (revision.Attempt, error) {
@@ -142,6 +147,18 @@ func TestWhatIsNotReadySaysSo(t *testing.T) {
 		t.Errorf("%d %s", code, text)
 	}
 	if code, text, _ := ask(t, "GET", addr, "/livez", ""); code != 200 {
+		t.Errorf("%d %s", code, text)
+	}
+}
+
+func TestWhatIsDegradedIsReadyAndSaysSo(t *testing.T) {
+	const trouble = "p: sink to: no broker answers"
+	addr := onLoopback(t, &process{trouble: trouble})
+	if code, text, _ := ask(t, "GET", addr, "/readyz", ""); code != 200 || !strings.Contains(text, trouble) || !strings.Contains(text, `"ready": true`) {
+		t.Errorf("%d %s", code, text)
+	}
+	addr = onLoopback(t, &process{trouble: trouble, notOK: true})
+	if code, text, _ := ask(t, "GET", addr, "/readyz", ""); code != 503 || !strings.Contains(text, trouble) {
 		t.Errorf("%d %s", code, text)
 	}
 }
