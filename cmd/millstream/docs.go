@@ -11,13 +11,17 @@ import (
 	"github.com/millstream/millstream/pipelines/reference"
 )
 
+// allCodes is the name under which docs lists the error codes.
+const allCodes = "codes"
+
 func docsCommand(s *streams) *cobra.Command {
 	return &cobra.Command{
 		Use:   "docs NAME",
-		Short: "Explain a verb, connector, codec, function or code of a finding",
-		Long: "docs prints what the reference says of a verb, a connector, a codec, a function, or the code in the brackets of a finding, with examples.\n" +
+		Short: "Explain a verb, connector, codec, function, code of a finding or error code",
+		Long: "docs prints what the reference says of a verb, a connector, a codec, a function, or the code in the brackets of a finding, with examples;\n" +
+			"and of the code of an error, as logs and dead letters carry it: what it means and what to do. docs codes lists those.\n" +
 			"A name that means several things gets all of them.",
-		Example: "  millstream docs filter\n  millstream docs kafka\n  millstream docs sha256\n  millstream docs unknown-name",
+		Example: "  millstream docs filter\n  millstream docs kafka\n  millstream docs sha256\n  millstream docs unknown-name\n  millstream docs unroutable",
 		Args:    oneArgument("the name of a verb, connector, codec or function, or a code, such as millstream docs filter; millstream list shows what there is"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			g, err := s.grammar()
@@ -67,6 +71,14 @@ func (s *streams) pagesOf(g *reference.Grammar, name string) []string {
 			pages = append(pages, reference.CodePage(c, s.registry()))
 		}
 	}
+	for _, f := range reference.Failures() {
+		if string(f.Code) == name {
+			pages = append(pages, reference.FailurePage(&f))
+		}
+	}
+	if name == allCodes {
+		pages = append(pages, reference.FailuresPage())
+	}
 	return pages
 }
 
@@ -77,6 +89,9 @@ func (s *streams) unknownPage(g *reference.Grammar, name string) error {
 	}
 	for _, c := range diag.Codes() {
 		names = append(names, string(c.Code))
+	}
+	for _, f := range reference.Failures() {
+		names = append(names, string(f.Code))
 	}
 	if near := diag.Suggest(name, names); near != "" {
 		return fmt.Errorf("nothing is called %q; did you mean %q", name, near)

@@ -43,6 +43,7 @@ func TestGeneratedFilesAreFresh(t *testing.T) {
 	fresh(t, "docs/connectors.md", []byte(g.ConnectorsDoc()))
 	fresh(t, "docs/codecs.md", []byte(g.CodecsDoc()))
 	fresh(t, "docs/functions.md", []byte(reference.FunctionsDoc()))
+	fresh(t, "docs/dead-letters.md", []byte(reference.DeadLettersDoc()))
 	fresh(t, "docs/diagnostics.md", []byte(reference.DiagnosticsDoc(s.registry())))
 }
 
