@@ -74,7 +74,10 @@ func (s *source) lookAtEnds(ctx context.Context) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, lagInterval)
 	defer cancel()
-	admin := kadm.NewClient(s.client)
+	s.mu.Lock()
+	client := s.client
+	s.mu.Unlock()
+	admin := kadm.NewClient(client)
 	list := admin.ListCommittedOffsets
 	if s.cfg.Isolation == "read_uncommitted" {
 		list = admin.ListEndOffsets

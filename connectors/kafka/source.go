@@ -53,6 +53,7 @@ type source struct {
 
 	mu         sync.Mutex
 	partitions map[string]map[int32]*partition
+	places     places
 	refusal    error
 
 	// denied is since when the brokers refuse permission, zero while they do not. Only the polling goroutine knows of it.
@@ -71,6 +72,9 @@ func (c *Source) open(cl cluster, topics *selection) func(context.Context, flow.
 		}
 		s := newSource(host, cl, *c, topics)
 		s.brokers, s.partitionsAll = cl.measure(ctx, probe, topics)
+		if s.places.known, err = lookAt(ctx, probe, topics); err != nil {
+			return nil, cl.openError(err)
+		}
 		return s, nil
 	}
 }
@@ -82,6 +86,7 @@ func newSource(host flow.Host, cl cluster, c Source, topics *selection) *source 
 		batchRecords: limits.BatchRecords(), batchBytes: limits.BatchBytes(),
 		urgent: make(chan struct{}, 1),
 		dirty:  make(chan struct{}, 1), closing: make(chan struct{}), partitions: map[string]map[int32]*partition{},
+		places: newPlaces(),
 	}
 	s.highRecords, s.brokers, s.partitionsAll = 4*s.batchRecords, 1, 1
 	s.flights.New = func() any { return &flight{} }
@@ -156,7 +161,7 @@ func (s *source) consumerOptions() (opts []kgo.Opt, release func() error, err er
 	opts = append(opts, s.topics.options()...)
 	return append(opts,
 		kgo.ConsumerGroup(s.cfg.Group), kgo.ConsumeStartOffset(start), kgo.InstanceID(s.member()),
-		kgo.Balancers(s.cfg.balancers()...), kgo.RebalanceTimeout(rebalanceTimeout),
+		kgo.MetadataMaxAge(metadataAge), kgo.AdjustFetchOffsetsFn(s.whereToBegin), kgo.Balancers(s.cfg.balancers()...), kgo.RebalanceTimeout(rebalanceTimeout),
 		kgo.SessionTimeout(s.cfg.SessionTimeout), kgo.HeartbeatInterval(min(3*time.Second, s.cfg.SessionTimeout/3)),
 		kgo.FetchMaxWait(fetchWait), kgo.FetchMaxBytes(fetch), kgo.FetchMaxPartitionBytes(fetchPartition), kgo.FetchIsolationLevel(isolation),
 	), release, nil
@@ -194,24 +199,21 @@ func memberName(parts ...string) string {
 
 // Run implements flow.Source.
 func (s *source) Run(ctx context.Context, in flow.Intake) error {
-	opts, release, err := s.groupOptions()
-	if err != nil {
-		return err
-	}
 	s.in = in
 	s.reading, s.stop = context.WithCancel(ctx)
 	defer s.stop()
-	client, err := kgo.NewClient(append(opts, kgo.WithContext(context.WithoutCancel(ctx)))...)
-	if err != nil {
-		_ = release()
-		return flow.Errorf(flow.ConfigError, flow.CodeInvalidName, "kafka: %w", err)
+	client, err := s.live(ctx)
+	if err == nil {
+		s.ended.Go(s.commitNowAndThen)
+		s.ended.Go(s.watchEnds)
+		err = s.poll()
 	}
-	s.mu.Lock()
-	s.client = client
-	s.mu.Unlock()
-	s.ended.Go(s.commitNowAndThen)
-	s.ended.Go(s.watchEnds)
-	err = s.poll()
+	for isAnew(err) && s.reading.Err() == nil {
+		s.partAnew(client)
+		if client, err = s.live(ctx); err == nil {
+			err = s.poll()
+		}
+	}
 	s.stop()
 	s.waitForPushers()
 	s.mu.Lock()
@@ -219,7 +221,29 @@ func (s *source) Run(ctx context.Context, in flow.Intake) error {
 	if s.refusal != nil {
 		return s.refusal
 	}
+	if isAnew(err) {
+		return nil
+	}
 	return err
+}
+
+// live begins the life of a client.
+func (s *source) live(ctx context.Context) (*kgo.Client, error) {
+	opts, release, err := s.groupOptions()
+	if err != nil {
+		return nil, err
+	}
+	s.committing.Lock()
+	defer s.committing.Unlock()
+	client, err := kgo.NewClient(append(opts, kgo.WithContext(context.WithoutCancel(ctx)))...)
+	if err != nil {
+		_ = release()
+		return nil, flow.Errorf(flow.ConfigError, flow.CodeInvalidName, "kafka: %w", err)
+	}
+	s.mu.Lock()
+	s.client = client
+	s.mu.Unlock()
+	return client, nil
 }
 
 // poll reads until the source is to end. It never waits for the pipeline.
@@ -289,6 +313,7 @@ func (s *source) permitted(err error) error {
 func (s *source) fetchErrors(fetches kgo.Fetches) (fatal error) {
 	if fetches.NumRecords() > 0 {
 		s.denied = time.Time{}
+		s.sawTopics(fetches)
 		s.fetched(fetches)
 	}
 	fetches.EachError(func(topic string, partition int32, err error) {
@@ -304,6 +329,9 @@ func (s *source) fetchErrors(fetches kgo.Fetches) (fatal error) {
 		default:
 			if class, code := classOf(err); class == flow.ConfigError && code == flow.CodeAuth && fatal == nil {
 				fatal = s.permitted(err)
+			}
+			if fatal == nil {
+				fatal = s.madeAnew(topic, err)
 			}
 			s.log.warn(reading(topic), "fetch failed; it is tried again", "topic", topic, "partition", partition, "error", err)
 			s.nap()

@@ -14,8 +14,8 @@ import (
 	"github.com/millstream/millstream/pipelines/diag"
 )
 
-// patternAge is how old what is known of the cluster's topics may be where a pattern looks for new ones.
-const patternAge = 10 * time.Second
+// metadataAge is how old what is known of topics may be: that long a new partition, or a new topic that a pattern matches, is not read.
+const metadataAge = 10 * time.Second
 
 // selection is which topics a source reads.
 type selection struct {
@@ -88,7 +88,7 @@ func (s *selection) options() []kgo.Opt {
 	for _, p := range s.patterns {
 		all = append(all, p.String())
 	}
-	return []kgo.Opt{kgo.ConsumeTopics(all...), kgo.ConsumeRegex(), kgo.MetadataMaxAge(patternAge)}
+	return []kgo.Opt{kgo.ConsumeTopics(all...), kgo.ConsumeRegex()}
 }
 
 // extra are the entries of `source` in expressions: several_topics, where messages of more than one topic come.

@@ -82,8 +82,11 @@ func (s *transactor) Run(ctx context.Context, in flow.Intake) error {
 		if class, code := classOf(err); class == flow.ConfigError && code != flow.CodeMissing {
 			return flow.Errorf(class, code, "group %q: %w", s.member.cfg.Group, err)
 		}
-		s.member.log.warn(transactions, "the transactional client failed; a new one takes its place", "error", err)
+		if !isAnew(err) {
+			s.member.log.warn(transactions, "the transactional client failed; a new one takes its place", "error", err)
+		}
 		s.closeSession()
+		s.member.lookForAnew(ctx)
 		if time.Since(began) > lastPause {
 			pause = firstPause
 		}
@@ -328,6 +331,7 @@ func (s *transactor) finish(ctx context.Context, session *kgo.GroupTransactSessi
 		if committed {
 			m.committed = m.polled
 			s.marks[name] = m
+			s.member.left(name, m.committed)
 		}
 	}
 	if !committed {
