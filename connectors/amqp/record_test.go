@@ -68,6 +68,25 @@ func TestOnlyWhatAMQPSaysIsTransientGoesOutTransient(t *testing.T) {
 	}
 }
 
+// TestAMessageOrDeadLetterKeepsTheDeliveryModeThatItCameWith begins with the delivery: without a mode it is transient to RabbitMQ.
+func TestAMessageOrDeadLetterKeepsTheDeliveryModeThatItCameWith(t *testing.T) {
+	for came, want := range map[uint8]uint8{0: amqp.Transient, amqp.Transient: amqp.Transient, amqp.Persistent: amqp.Persistent} {
+		for what, change := range map[string]func(*flow.Message){
+			"a message": func(*flow.Message) {},
+			"a message with an error": func(m *flow.Message) {
+				m.SetFailure(flow.Errorf(flow.Permanent, flow.CodeUnroutable, "no queue"))
+			},
+		} {
+			var r flow.Record
+			fillRecord(&r, &amqp.Delivery{DeliveryMode: came, Body: []byte("x")}, "q")
+			pub, err := prepared(t, "amqp", r, 0, change)
+			if err != nil || pub.message.DeliveryMode != want {
+				t.Errorf("%s of mode %d: %+v, error %v", what, came, pub, err)
+			}
+		}
+	}
+}
+
 func TestTheExpirationIsWhatIsLeft(t *testing.T) {
 	r := flow.Record{Props: &flow.Properties{TTL: time.Second}}
 	pub, err := prepared(t, "amqp", r, 400*time.Millisecond+time.Microsecond)
