@@ -43,7 +43,7 @@ func (p *pipeline) setPaused(cause *flow.Error, origin string) <-chan struct{} {
 		if p.state == Running {
 			p.state = Paused
 		}
-		p.log.Error("pipeline paused: it stops reading, and the message waits until a reload or a restart tries it again; "+
+		p.log.Error("pipeline paused: it stops reading, and the message waits until a reload (millstream reload does, also of unchanged files) or a restart tries it again; "+
 			"name a sink in on_error to let such messages go there",
 			"node", cause.Node, "origin", origin, "class", cause.Class.String(), "code", string(cause.Code), "error", cause.Message)
 	}
