@@ -37,20 +37,20 @@ var failures = map[flow.Code]Failure{
 		Do: "Try the expression with millstream eval on the message; write ?? for fields that may be missing."},
 	flow.CodeFailed: {Class: "permanent", Means: "The pipeline file failed the message itself, with fail(\"…\"). The message is the text.",
 		Do: "What the author of the file meant by it."},
-	flow.CodeTooLarge: {Class: "permanent; config where a file unpacks to too much", Means: "Something is over a limit: the payload over max_message, headers or the message over the broker's limit, " +
+	flow.CodeTooLarge: {Class: "permanent; config where a file unpacks to too much", Means: "Something is over a limit: the payload over max_message, headers or the message over the limit of the broker or server, " +
 		"a split that gives too many messages. A dead letter with millstream-error-truncated: true has the beginning of the payload alone.",
 		Do: "Raise the limit that the message names, here or at the broker, or send less at a time."},
 	flow.CodeUnroutable: {Class: "permanent", Means: "The broker has no destination: no queue is bound to the exchange for this routing key, or no queue has the name.",
 		Do: "Create the queue or the binding, or correct exchange and routing_key. mandatory: false lets such messages go."},
-	flow.CodeRefused: {Class: "permanent or config", Means: "The other side said no for good: an HTTP answer of 4xx, a queue or topic with other settings than the file's, " +
+	flow.CodeRefused: {Class: "permanent or config", Means: "The other side said no for good: an HTTP answer that is no success and not one of those that pass (5xx, 408, 429), a queue or topic with other settings than the file's, " +
 		"a limit on the number of files or topics, a port that speaks TLS or does not.",
 		Do: "The message has the reason. Change the file to what is there, or what is there to the file."},
 	flow.CodeExpired: {Class: "permanent", Means: "The time to live that the message brought along has passed.",
 		Do: "Nothing, as a rule: nobody wants it any more. Where it came late, look at what it waited for."},
-	flow.CodeThrottled: {Class: "permanent", Means: "The message was over the rate of a throttle step with over: error.",
-		Do: "Raise the rate, write over: wait, or leave it so."},
+	flow.CodeThrottled: {Class: "permanent; transient from a server", Means: "A server asked for fewer requests (429), or the message was over the rate of a throttle step with over: error.",
+		Do: "Raise the rate, or write over: wait; a throttle step before the sink or call keeps to a server's rate."},
 	flow.CodeUnavailable: {Class: "transient", Means: "The other side cannot be reached, does not answer, or refuses for now: no connection, no confirmation in time, a full queue, " +
-		"an HTTP answer of 5xx. It is tried again as on_error.retry says.",
+		"an HTTP answer of 5xx or 408. It is tried again as on_error.retry says.",
 		Do: "Look after the server. A dead letter with this code has used up its retries; send it again when the server is back."},
 	flow.CodeAuth: {Class: "config", Means: "Credentials, a certificate or a permission: a wrong password, no right to read a queue or to write to a topic, a file that may not be opened.",
 		Do: "Give the right, or the right credentials. A reload tries a paused message again."},
