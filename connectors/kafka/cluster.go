@@ -203,29 +203,55 @@ func (c *cluster) openError(err error) error {
 	switch {
 	case transport.Failure(err):
 		return flow.Errorf(flow.ConfigError, flow.CodeAuth, "TLS with %s failed: %w", c.names(), err)
+	case e.Class == flow.ConfigError && isAny(err, kerr.IllegalSaslState):
+		return flow.Errorf(flow.ConfigError, flow.CodeAuth, "the broker at %s takes no SASL there: take sasl away, or the port that wants it: %w", c.names(), err)
+	case wantsTLS(err):
+		return flow.Errorf(flow.ConfigError, flow.CodeAuth, "the broker at %s wants TLS, and there is no tls: %w", c.names(), err)
+	case c.seemsToWant(err) != "":
+		return flow.Errorf(flow.Transient, flow.CodeAuth, "the broker at %s closed the connection at once; it seems to want %s: %w", c.names(), c.seemsToWant(err), err)
 	case e.Class == flow.Transient:
 		return flow.Errorf(flow.Transient, flow.CodeUnavailable, "no broker answers at %s: %w", c.names(), err)
 	}
 	return flow.Errorf(e.Class, e.Code, "connect to %s: %w", c.names(), err)
 }
 
-// batchLimit asks for the largest batch that a topic takes. ok is false when the broker does not tell: it may need a permission.
-func batchLimit(ctx context.Context, client *kgo.Client, topic string) (limit int32, ok bool) {
+// wantsTLS tells whether a broker has answered in TLS to what was none.
+func wantsTLS(err error) bool { return strings.Contains(err.Error(), "tls alert record") }
+
+// seemsToWant says what a broker seems to want that closed the connection at once; empty when it did something else. One that stops does so, too.
+func (c *cluster) seemsToWant(err error) string {
+	var early *kgo.ErrFirstReadEOF
+	switch {
+	case !errors.As(err, &early):
+		return ""
+	case c.tls != nil:
+		return "no TLS"
+	case c.sasl == nil:
+		return "SASL or TLS"
+	}
+	return "TLS"
+}
+
+// settingsOf asks for the largest batch that a topic takes. ok is false when the broker does not tell: it may need a permission.
+func settingsOf(ctx context.Context, client *kgo.Client, topic string) (s topicSettings, ok bool) {
 	req := kmsg.NewPtrDescribeConfigsRequest()
 	r := kmsg.NewDescribeConfigsRequestResource()
-	r.ResourceType, r.ResourceName, r.ConfigNames = kmsg.ConfigResourceTypeTopic, topic, []string{"max.message.bytes"}
+	r.ResourceType, r.ResourceName, r.ConfigNames = kmsg.ConfigResourceTypeTopic, topic, []string{"max.message.bytes", "cleanup.policy"}
 	req.Resources = append(req.Resources, r)
 	resp, err := req.RequestWith(ctx, client)
 	if err != nil {
-		return 0, false
+		return topicSettings{}, false
 	}
 	for _, r := range resp.Resources {
 		for _, entry := range r.Configs {
-			n, err := strconv.ParseInt(deref(entry.Value), 10, 32)
-			if err == nil && entry.Name == "max.message.bytes" && r.ErrorCode == 0 {
-				return int32(min(max(n, 512), 1<<30)), true
+			switch n, err := strconv.ParseInt(deref(entry.Value), 10, 32); {
+			case r.ErrorCode != 0:
+			case err == nil && entry.Name == "max.message.bytes":
+				s.limit, ok = int32(min(max(n, 512), 1<<30)), true
+			case entry.Name == "cleanup.policy":
+				s.compacted = strings.Contains(deref(entry.Value), "compact")
 			}
 		}
 	}
-	return 0, false
+	return s, ok
 }

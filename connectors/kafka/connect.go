@@ -49,12 +49,42 @@ func (c *Sink) connect(cl cluster, p *preparer) func(context.Context, flow.Host)
 			return err
 		}
 		defer probe.Close()
-		var topics []string
-		if p.constant != "" && c.Create == nil {
-			topics = []string{p.constant}
+		if p.constant == "" {
+			return cl.checkOpen(ctx, probe, nil)
 		}
-		return cl.checkOpen(ctx, probe, topics)
+		if c.Create != nil {
+			if err := cl.checkOpen(ctx, probe, nil); err != nil {
+				return err
+			}
+			d := newDestinations(&cl, c)
+			d.pretend = true
+			if err := d.make(ctx, probe, p.constant); err != nil {
+				return err
+			}
+		} else if err := cl.checkOpen(ctx, probe, []string{p.constant}); err != nil {
+			return err
+		}
+		return p.checkPartition(ctx, probe)
 	}
+}
+
+// checkPartition looks whether the topic, if it is there, has the partition that the file names.
+func (p *preparer) checkPartition(ctx context.Context, client *kgo.Client) error {
+	if p.partition == nil {
+		return nil
+	}
+	v, ok := p.partition.Constant()
+	if !ok {
+		return nil
+	}
+	found, err := lookAt(ctx, client, &selection{names: []string{p.constant}})
+	if err != nil {
+		return classify(err)
+	}
+	if topic, ok := found[p.constant]; ok && v.Int() >= int64(topic.partitions) {
+		return flow.Errorf(flow.ConfigError, flow.CodeRefused, "topic %q has no partition %d; it has %d, counted from 0", p.constant, v.Int(), topic.partitions)
+	}
+	return nil
 }
 
 // checkGroup looks whether the group may be read. A group that nobody has used is fine.

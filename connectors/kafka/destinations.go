@@ -19,6 +19,10 @@ type destinations struct {
 	cluster *cluster
 	create  *Create
 	most    int
+	// pretend: the brokers are asked whether they would make the topic, and make none.
+	pretend bool
+	// learn asks for the settings of a new topic.
+	learn func(ctx context.Context, client *kgo.Client, topic string)
 
 	mu    sync.RWMutex
 	known map[string]struct{}
@@ -46,6 +50,9 @@ func (d *destinations) admit(ctx context.Context, client *kgo.Client, topic stri
 	}
 	if err := d.make(ctx, client, topic); err != nil {
 		return err
+	}
+	if d.learn != nil {
+		d.learn(ctx, client, topic)
 	}
 	d.known[topic] = struct{}{}
 	return nil
@@ -75,7 +82,7 @@ func (d *destinations) make(ctx context.Context, client *kgo.Client, topic strin
 		c.Name, c.Value = name, kmsg.StringPtr(text)
 		t.Configs = append(t.Configs, c)
 	}
-	req.Topics = append(req.Topics, t)
+	req.Topics, req.ValidateOnly = append(req.Topics, t), d.pretend
 	resp, err := req.RequestWith(ctx, client)
 	if err != nil {
 		return classify(fmt.Errorf("create topic %q: %w", topic, err))
@@ -84,6 +91,9 @@ func (d *destinations) make(ctx context.Context, client *kgo.Client, topic strin
 		if err := kerr.ErrorForCode(resp.Topics[i].ErrorCode); err != nil && !errors.Is(err, kerr.TopicAlreadyExists) {
 			return createError(topic, err, deref(resp.Topics[i].ErrorMessage))
 		}
+	}
+	if d.pretend {
+		return nil
 	}
 	return d.cluster.checkOpen(ctx, client, []string{topic})
 }

@@ -38,7 +38,7 @@ type producer struct {
 	close   context.CancelFunc
 	ended   chan struct{}
 
-	limits sync.Map // topic → int32
+	limits sync.Map // topic → topicSettings
 
 	mu   sync.Mutex
 	solo *kgo.Client
@@ -97,10 +97,8 @@ func (c *cluster) newProducer(gates *transport.Gates, host flow.Host, compressio
 }
 
 func (p *producer) batchLimit(topic string) int32 {
-	if limit, ok := p.limits.Load(topic); ok {
-		return limit.(int32) //nolint:forcetypeassert // nothing else is stored
-	}
-	return defaultBatchLimit
+	limit, _ := p.limitOf(topic)
+	return limit
 }
 
 // alone is a client that puts one record into a batch and has one batch under way. A broker refuses a batch whole; what it refuses
@@ -131,11 +129,11 @@ func (p *producer) Close() error {
 	return nil
 }
 
-// learn reads the topic's own limit before the first record goes to it.
+// learn reads the topic's own settings before the first record goes to it.
 func (p *producer) learn(ctx context.Context, client *kgo.Client, topic string) {
-	ctx, cancel := context.WithTimeout(ctx, openTimeout)
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
-	if limit, ok := batchLimit(ctx, client, topic); ok {
-		p.limits.Store(topic, limit)
+	if settings, ok := settingsOf(ctx, client, topic); ok {
+		p.limits.Store(topic, settings)
 	}
 }

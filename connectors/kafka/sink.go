@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millstream/millstream/flow"
@@ -70,7 +71,7 @@ func (c *Sink) join(cl *cluster, host flow.Host, s *sink) (client *kgo.Client, l
 func (c *Sink) look(ctx context.Context, cl *cluster, p *preparer, s *sink, client *kgo.Client, limits *producer) error {
 	d := newDestinations(cl, c)
 	if p.constant == "" {
-		s.destinations = d
+		s.destinations, d.learn = d, limits.learn
 		return cl.checkOpen(ctx, client, nil)
 	}
 	if c.Create != nil {
@@ -135,6 +136,10 @@ func (s *sink) Send(ctx context.Context, outs []*flow.Outgoing, done func()) {
 				sl.end(err)
 				continue
 			}
+		}
+		if err := s.producer.refusal(&sl.record); err != nil {
+			sl.end(err)
+			continue
 		}
 		if sl.suspect() {
 			var err error
@@ -208,7 +213,11 @@ func (sl *slot) judge(err error) *flow.Error {
 	if own := (*flow.Error)(nil); errors.As(err, &own) {
 		return own
 	}
-	e := classify(err)
+	if p := sl.call.limits; p.client != nil && errors.Is(err, kerr.UnknownTopicID) {
+		go p.client.PurgeTopicsFromProducing(sl.record.Topic) // it waits for what this answer holds up
+		return flow.Errorf(flow.Transient, flow.CodeUnavailable, "topic %q was deleted and made again: %w", sl.record.Topic, err)
+	}
+	e := sl.explained(err)
 	if e.Class != flow.Permanent || sl.suspect() || e.Code == flow.CodeInvalidName {
 		return e
 	}
@@ -224,7 +233,7 @@ func (sl *slot) judge(err error) *flow.Error {
 	}
 	extra.suspect = true
 	sl.out.Native = &extra
-	return flow.Errorf(flow.Transient, flow.CodeRefused, "refused together with other records, tried again alone: %w", err)
+	return flow.Errorf(flow.Transient, flow.CodeRefused, "refused together with other records, tried again alone: %w", e)
 }
 
 func (sl *slot) size() int64 {

@@ -135,10 +135,12 @@ func (t *transaction) admit(ctx context.Context, s *sink, sl *slot) error {
 	if t.client == nil || t.try.isSpoiled() {
 		return errSpoiled
 	}
-	if s.destinations == nil {
-		return nil
+	if s.destinations != nil {
+		if err := s.destinations.admit(ctx, t.client, sl.record.Topic); err != nil {
+			return err
+		}
 	}
-	return s.destinations.admit(ctx, t.client, sl.record.Topic)
+	return t.limits.refusal(&sl.record)
 }
 
 // produceAlone sends a record that was refused together with others, in a batch of its own.
