@@ -2,8 +2,14 @@ package kafka
 
 import (
 	"context"
+	"errors"
+	"net"
+	"os"
+	"strconv"
 	"strings"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millstream/millstream/flow"
 )
@@ -39,8 +45,8 @@ func (e *spoken) Error() string { return e.msg + ": " + e.err.Error() }
 // Unwrap gives what was spoken of.
 func (e *spoken) Unwrap() error { return e.err }
 
-// worst is since when something is wrong, and what was met last. What no broker has said itself is over
-// once one of them answers.
+// worst is since when something is wrong, and what was met last: no wait that was cut short, where there is more to say. What no broker has said
+// itself is over once one of them answers.
 func (q *quiet) worst() (since time.Time, err error) {
 	if q.open.Load() == 0 {
 		return time.Time{}, nil
@@ -60,8 +66,12 @@ func (q *quiet) worst() (since time.Time, err error) {
 		if err == nil || t.since.Before(since) {
 			since = t.since
 		}
-		if t.seen.After(last) {
-			err, last = t.err, t.seen
+		seen := t.seen
+		if errors.Is(t.err, context.DeadlineExceeded) {
+			seen = t.since.Add(-believed)
+		}
+		if seen.After(last) {
+			err, last = t.err, seen
 		}
 	}
 	return since, err
@@ -72,6 +82,28 @@ func (s *source) Trouble() (since time.Time, err error) { return s.log.worst() }
 
 // Trouble implements flow.Troubled.
 func (s *transactor) Trouble() (since time.Time, err error) { return s.member.log.worst() }
+
+// silent notes that a broker did not answer in time, or that its connection was given up because others got no answer. Nothing is said of it
+// yet: the client connects anew, and says so when that fails.
+func (q *quiet) silent(meta kgo.BrokerMetadata, err error) bool {
+	if !errors.Is(err, os.ErrDeadlineExceeded) && !errors.Is(err, net.ErrClosed) {
+		return false
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	const what = "the broker does not answer"
+	t, now := q.trouble(addressOf(meta), what, nil), q.now()
+	if !t.open {
+		t.open, t.since, t.spoken = true, now, false
+		q.open.Add(1)
+	}
+	t.seen, t.err = now, &spoken{what, err}
+	return true
+}
+
+func addressOf(meta kgo.BrokerMetadata) string {
+	return net.JoinHostPort(meta.Host, strconv.Itoa(int(meta.Port)))
+}
 
 // lookAround asks for an answer when none has come for a while, until the client is closed: a producer that nobody sends to knows of an outage,
 // too, and of its end.

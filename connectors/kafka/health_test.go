@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"strconv"
 	"testing"
 	"time"
@@ -49,6 +50,15 @@ func TestTheTroubleIsWhatWasMetLastSinceTheFirstThatIsNotOver(t *testing.T) {
 	want(believedReading, "fetch failed: "+kerr.NotLeaderForPartition.Error())
 	d.at++
 	want(0, "") // a read that still failed would have been met again
+	said := d.out.Len()
+	d.OnBrokerRead(kgo.BrokerMetadata{Host: "h", Port: 1}, 3, 0, 0, 0, os.ErrDeadlineExceeded)
+	d.at += time.Second
+	want(time.Second, "the broker does not answer: "+os.ErrDeadlineExceeded.Error())
+	answer()
+	want(0, "")
+	if d.out.Len() != said {
+		t.Errorf("silence that ends is spoken of:\n%s", d.out.String())
+	}
 	d.Log(kgo.LogLevelWarn, "something without an error", "addr", "h:1")
 	want(0, "")
 }

@@ -3,9 +3,7 @@ package kafka
 import (
 	"fmt"
 	"log/slog"
-	"net"
 	"regexp"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -82,15 +80,14 @@ func (q *quiet) Log(level kgo.LogLevel, msg string, keyvals ...any) {
 // OnBrokerRead implements kgo.HookBrokerRead: a broker that answers more than greetings is back.
 func (q *quiet) OnBrokerRead(meta kgo.BrokerMetadata, key int16, _ int, _, _ time.Duration, err error) {
 	const saslHandshake, apiVersions, saslAuthenticate = 17, 18, 36
-	if err != nil || key == saslHandshake || key == apiVersions || key == saslAuthenticate {
+	if q.silent(meta, err) || err != nil || key == saslHandshake || key == apiVersions || key == saslAuthenticate {
 		return
 	}
 	q.heard.Store(q.now().UnixNano())
 	if q.open.Load() == 0 {
 		return
 	}
-	address := net.JoinHostPort(meta.Host, strconv.Itoa(int(meta.Port)))
-	q.over("the broker answers again", address, kgo.NodeName(meta.NodeID))
+	q.over("the broker answers again", addressOf(meta), kgo.NodeName(meta.NodeID))
 	if q.calm(anyBroker) {
 		q.over("it works again", anyBroker)
 	}
