@@ -43,6 +43,12 @@ func TestValidateSaysWhyNothingConnects(t *testing.T) {
 		{"amqp: a certificate that nobody trusts", amqp("url: %q, queue: q", rabbitTLS), `TLS with .*certificate.*\(config, auth\)`},
 		{"amqp: a sink without its exchange", fmt.Sprintf("from: { stdin: {} }\nto: { amqp: { url: %q, exchange: %s-none, routing_key: k } }", b.rabbitmq, b.name),
 			`exchange "` + b.name + `-none": .*404.*\(config, missing\)`},
+		{"amqp: a sink without its queue", fmt.Sprintf("from: { stdin: {} }\nto: { amqp: { url: %q, exchange: '', routing_key: %s-none } }", b.rabbitmq, b.name),
+			`queue "` + b.name + `-none", which routing_key names: .*404.*\(config, missing\)`},
+		{"amqp: a queue of another type", amqp("url: %q, queue: %s, declare: { type: quorum }", b.rabbitmq, queue), `queue "` + queue + `": .*406.*\(config, refused\)`},
+		{"amqp: a port of TLS", amqp("url: %q, queue: q", "amqp"+strings.TrimPrefix(rabbitTLS, "amqps")), `seems to speak TLS: write amqps://.*\(config, refused\)`},
+		{"amqp: a port without TLS", amqp("url: %q, queue: q", "amqps"+strings.TrimPrefix(b.rabbitmq, "amqp")),
+			`does not speak TLS: write amqp://.*\(config, refused\)`},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
