@@ -21,17 +21,25 @@ const (
 	structuredEvents = "application/cloudevents+json; charset=UTF-8"
 )
 
-// asCloudEvent makes the record of a body that is a CloudEvent in JSON. In binary mode an event that came as one goes on as it is.
+// asCloudEvent makes the record of a body that is a CloudEvent in JSON. An event that came in binary mode goes on as it is,
+// or is put together for structured mode.
 func asCloudEvent(mode string, o *flow.Outgoing, headers []kgo.RecordHeader) ([]kgo.RecordHeader, error) {
 	if mode == binaryEvents && hasHeader(headers, attributePrefix+"specversion") {
 		return headers, nil
+	}
+	if mode != binaryEvents && isBinaryEvent(headers) {
+		body, err := structured(o.Body, headers)
+		if err != nil {
+			return nil, flow.Errorf(flow.Permanent, flow.CodeEncode, "the headers make no CloudEvent: %w", err)
+		}
+		o.Rewrite(body)
 	}
 	event, err := readEvent(o.Body)
 	if err != nil {
 		return nil, flow.Errorf(flow.Permanent, flow.CodeEncode, "the body is no CloudEvent: %w", err)
 	}
 	kept := slices.DeleteFunc(slices.Clone(headers), func(h kgo.RecordHeader) bool {
-		return h.Key == contentType || strings.HasPrefix(h.Key, attributePrefix)
+		return h.Key == contentType || strings.HasPrefix(strings.TrimPrefix(h.Key, hintPrefix), attributePrefix)
 	})
 	if mode != binaryEvents {
 		return append(kept, kgo.RecordHeader{Key: contentType, Value: []byte(structuredEvents)}), nil
