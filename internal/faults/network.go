@@ -12,6 +12,7 @@ const (
 	NetReset    = "reset"    // every connection is reset
 	NetCut      = "cut"      // every connection is reset in the middle of a frame
 	NetHalfOpen = "halfopen" // connections that are open fall silent for good; new ones work
+	NetOneWay   = "oneway"   // so, but for almost 3 s the broker goes on hearing its clients
 	NetDeaf     = "deaf"     // connections fall silent, new ones too, for 3 s
 	NetSlice    = "slice"    // byte after byte for 2 s
 	NetLatency  = "latency"  // 500 ms ± 200 ms for 3 s
@@ -20,7 +21,7 @@ const (
 
 // NetEvents lists what can happen to the network.
 func NetEvents() []string {
-	return []string{NetReset, NetCut, NetHalfOpen, NetDeaf, NetSlice, NetLatency, NetNarrow}
+	return []string{NetReset, NetCut, NetHalfOpen, NetOneWay, NetDeaf, NetSlice, NetLatency, NetNarrow}
 }
 
 // Weather makes the network before a broker bad again and again; the route is proxied.
@@ -88,7 +89,7 @@ func (w *Weather) passed(p *Process, event string) int {
 	p.WaitExit(20 * time.Millisecond)
 	before, _ := w.Rig.Route.Out.Seen()
 	for range 20 {
-		if event != NetHalfOpen || p.WaitExit(200*time.Millisecond) {
+		if event != NetHalfOpen && event != NetOneWay || p.WaitExit(200*time.Millisecond) {
 			break
 		}
 		now, _ := w.Rig.Route.Out.Seen()
@@ -114,6 +115,10 @@ func (w *Weather) happen(p *Process, link *Link, event string) {
 		link.CutAfter(1 + w.Rig.Rand.IntN(20_000))
 		p.WaitExit(500 * time.Millisecond)
 	case NetHalfOpen:
+		link.Silence()
+	case NetOneWay:
+		link.Mute()
+		p.WaitExit(2800 * time.Millisecond)
 		link.Silence()
 	case NetDeaf:
 		link.Deafen()

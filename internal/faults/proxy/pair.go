@@ -14,6 +14,7 @@ type pair struct {
 	mu     sync.Mutex
 	server net.Conn
 	silent bool
+	mute   bool // what the server says does not pass
 	cut    int // bytes to the server until the end; -1 is no end
 	over   bool
 	ended  chan struct{}
@@ -37,10 +38,17 @@ func (c *pair) silence() {
 	c.silent = true
 }
 
-func (c *pair) isSilent() bool {
+func (c *pair) muffle() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.silent
+	c.mute = true
+}
+
+// isSilent tells whether nothing passes any more in that direction.
+func (c *pair) isSilent(up bool) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.silent || c.mute && !up
 }
 
 func (c *pair) cutAfter(n int) {

@@ -78,7 +78,11 @@ func (p *Proxy) Reset() { p.each((*pair).reset) }
 // Silence lets nothing of the connections that are open pass any more, for good, and keeps them open: they are half-open. New ones work.
 func (p *Proxy) Silence() { p.each((*pair).silence) }
 
-// Deafen does so with those that come, too, until Hear.
+// Mute lets nothing pass any more that the server says on the connections that are open, for good; it hears its clients still. Silence makes
+// them half-open afterwards. New ones work.
+func (p *Proxy) Mute() { p.each((*pair).muffle) }
+
+// Deafen silences those that are open and with those that come, too, until Hear.
 func (p *Proxy) Deafen() {
 	p.mu.Lock()
 	p.deaf = true
@@ -188,7 +192,7 @@ func (p *Proxy) pass(c *pair, from, to net.Conn, up bool, rewrite rewriter) {
 			return
 		}
 	}
-	if c.isSilent() {
+	if c.isSilent(up) {
 		<-c.ended
 	}
 }
@@ -198,7 +202,7 @@ func (p *Proxy) hand(c *pair, to net.Conn, b []byte, up bool) bool {
 	for len(b) > 0 {
 		n, wait := p.piece(len(b))
 		c.sleep(wait)
-		if c.isSilent() {
+		if c.isSilent(up) {
 			<-c.ended // neither read nor closed
 			return false
 		}

@@ -145,6 +145,28 @@ func TestAHalfOpenConnectionSaysNothingAndNewOnesWork(t *testing.T) {
 	dial(t, p).mustAnswer(t, "b", "b")
 }
 
+func TestAMuteProxyHearsClientsAndSaysNothing(t *testing.T) {
+	s := serve(t, "")
+	p := start(t, s)
+	c := dial(t, p)
+	c.mustAnswer(t, "a", "a")
+	p.Mute()
+	if _, err := c.ask("heard", soon); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("%v, want silence", err)
+	}
+	if n := s.got.Load(); n != 2+6 {
+		t.Errorf("the server has %d bytes, want 8", n)
+	}
+	p.Silence()
+	if _, err := c.ask("lost", soon); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("%v, want silence", err)
+	}
+	if n := s.got.Load(); n != 2+6 {
+		t.Errorf("the server has %d bytes, want 8", n)
+	}
+	dial(t, p).mustAnswer(t, "b", "b")
+}
+
 func TestADeafProxyTakesConnectionsAndSaysNothing(t *testing.T) {
 	p := start(t, serve(t, ""))
 	p.Deafen()
