@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -70,6 +71,9 @@ func (q *quiet) Log(level kgo.LogLevel, msg string, keyvals ...any) {
 	}
 	where := anyBroker
 	for i := 0; i+1 < len(keyvals); i += 2 {
+		if err, ok := keyvals[i+1].(error); ok && isAny(err, kerr.GroupAuthorizationFailed, kerr.TopicAuthorizationFailed) {
+			return // whoever wanted it gets the error, and says so
+		}
 		if key := keyvals[i]; key == "addr" || key == "broker" && where == anyBroker {
 			where = fmt.Sprint(keyvals[i+1])
 		}

@@ -157,6 +157,9 @@ func TestWhatIsNotPermittedIsAConfigError(t *testing.T) {
 		{"to join a group", sourceText(open, "closed")}, {"to read", sourceText(unread, "free")},
 	} {
 		t.Run(test.name, func(t *testing.T) {
+			log := &logged{}
+			host := connectortest.NewHost(t)
+			host.Log = log.logger()
 			run := start(t, mustSource(t, host, test.text), newIntake())
 			select {
 			case err := <-run.ended:
@@ -166,6 +169,9 @@ func TestWhatIsNotPermittedIsAConfigError(t *testing.T) {
 			}
 			run.stop()
 			run.close(t)
+			if n := log.count(""); n > 1 {
+				t.Errorf("%d lines are logged before the error:\n%s", n, log.text())
+			}
 		})
 	}
 	t.Run("to write in transactions", func(t *testing.T) {

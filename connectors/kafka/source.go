@@ -327,8 +327,12 @@ func (s *source) fetchErrors(fetches kgo.Fetches) (fatal error) {
 				"group %q has another member with this instance, pipeline and source name: give each process its own --instance: %w",
 				s.cfg.Group, err)
 		default:
-			if class, code := classOf(err); class == flow.ConfigError && code == flow.CodeAuth && fatal == nil {
-				fatal = s.permitted(err)
+			if class, code := classOf(err); class == flow.ConfigError && code == flow.CodeAuth {
+				if fatal == nil {
+					fatal = s.permitted(err)
+				}
+				s.nap()
+				return // the end says it
 			}
 			if fatal == nil {
 				fatal = s.madeAnew(topic, err)
