@@ -209,9 +209,14 @@ func (l *link) oldest() (*entry, *amqp.DeferredConfirmation) {
 	if e == nil {
 		return nil, nil
 	}
+	return e, l.confirmation(e)
+}
+
+// confirmation is what the broker's answer to a message comes with; nil while it is being published.
+func (l *link) confirmation(e *entry) *amqp.DeferredConfirmation {
 	l.window.mu.Lock()
 	defer l.window.mu.Unlock()
-	return e, e.confirm
+	return e.confirm
 }
 
 func verdict(e *entry, acked bool) error {
@@ -250,8 +255,9 @@ func (l *link) fail(cause error) {
 	}
 	var other error = flow.Errorf(flow.Transient, flow.CodeUnavailable, "not confirmed when %s: %w", when, reason)
 	for _, e := range left {
+		confirm := l.confirmation(e)
 		switch {
-		case e.returned != nil, e.confirm != nil && e.confirm.Acked():
+		case e.returned != nil, confirm != nil && confirm.Acked():
 			e.answer(verdict(e, true))
 		case about(cause, e):
 			e.answer(blame(reason, cause))
@@ -307,8 +313,5 @@ func (l *link) end() { l.once.Do(func() { close(l.closed) }) }
 func (l *link) close() error {
 	err := l.conn.goodbye()
 	l.end()
-	if errors.Is(err, amqp.ErrClosed) {
-		return nil
-	}
-	return err
+	return unlessClosed(err)
 }

@@ -3,7 +3,7 @@ package amqp
 import (
 	"context"
 	"errors"
-	"log/slog"
+	"net"
 	"strconv"
 	"sync"
 	"time"
@@ -25,13 +25,12 @@ var errCancelled = errors.New("the broker has cancelled the consumer: the queue 
 
 // session is one connection of a source and its one channel.
 type session struct {
-	conn   *connection
-	ch     *amqp.Channel
-	shared *shared
-	queue  string
-	others int // consumers of the queue when this session began to consume
-	lane   *flow.Lane
-	acks   *acks
+	conn  *connection
+	ch    *amqp.Channel
+	nodes nodes
+	queue string
+	lane  *flow.Lane
+	acks  *acks
 	// buffer holds up to the prefetch window: the library hands deliveries over one at a time, so without it each batch would be one.
 	buffer chan amqp.Delivery
 	lost   chan *amqp.Error
@@ -46,9 +45,10 @@ type session struct {
 
 	sizing *sizing
 	gauge  gauge
-	// mu is held while a consumer begins or ends; consumers counts them and makes their tags.
+	// mu is held while a consumer begins or ends, and while they are counted; consumers counts those of this session and makes their tags.
 	mu        sync.Mutex
 	consumers int
+	others    int // consumers of the queue besides
 }
 
 // connect opens a connection and makes sure that the queue is there.
@@ -79,43 +79,12 @@ func (s *source) prepareChannel(conn *connection) (*session, error) {
 		return nil, err
 	}
 	se := &session{
-		conn: conn, ch: ch, shared: s.shared, queue: s.cfg.Queue, lane: flow.NewLane(s.cfg.Queue), acks: newAcks(ch), stopped: make(chan struct{}),
+		conn: conn, ch: ch, nodes: s.nodes, queue: s.cfg.Queue, lane: flow.NewLane(s.cfg.Queue), acks: newAcks(ch), stopped: make(chan struct{}),
 		lost: make(chan *amqp.Error, 2), cancelled: make(chan string, 1),
 	}
 	ch.NotifyClose(se.lost)
 	ch.NotifyCancel(se.cancelled)
 	return se, nil
-}
-
-// haunted is how often a queue is asked for its consumers while one of them may be a ghost.
-const haunted = 100 * time.Millisecond
-
-// alone waits until the broker does not count the consumer of an earlier session any more that was lost without a goodbye. Until then that one
-// has deliveries which the broker would hand out again only behind those that this session got.
-func (se *session) alone(ctx context.Context, log *slog.Logger) error {
-	for said := false; ; said = true {
-		var q amqp.Queue
-		err := se.conn.ask(ctx, func() (err error) {
-			q, err = se.ch.QueueDeclarePassive(se.queue, true, false, false, false, nil)
-			return err
-		})
-		if err != nil {
-			return named(err, "queue %q", se.queue)
-		}
-		wait, others := se.shared.haunted(se.queue, q.Consumers)
-		if !wait {
-			se.others = others
-			return nil
-		}
-		if !said {
-			log.Info("the broker still counts the consumer of a connection that is lost; it is waited for", "queue", se.queue)
-		}
-		select {
-		case <-time.After(haunted):
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
 }
 
 // consume begins to read, once. ended is called when the deliveries end because the connection is lost.
@@ -141,6 +110,7 @@ func (se *session) consume(sizing *sizing, ended func()) (err error) {
 			}
 		})
 		se.ended.Go(se.flushNowAndThen)
+		se.ended.Go(se.lookNowAndThen)
 	})
 	if err != nil {
 		return named(err, "consume queue %q", se.queue)
@@ -273,18 +243,15 @@ func (se *session) close() error {
 	}
 	se.ended.Wait()
 	if err != nil && se.consumers > 0 {
-		se.shared.haunt(se.queue, ghost{others: se.others, until: se.given()})
+		se.nodes.haunt(se.queue, ghost{others: se.others, until: se.gone()})
 	}
-	if errors.Is(err, amqp.ErrClosed) {
-		err = nil
-	}
-	return err
+	return unlessClosed(err)
 }
 
-// given is when the broker has given up the consumer of a session that it did not answer the goodbye of.
-func (se *session) given() time.Time {
-	if se.noteLoss(); se.loss != nil && se.loss.Server {
-		return time.Now().Add(goneMargin / 2) // its own goodbye: the queue is about to hear of it
+// unlessClosed leaves out that there was nobody to say goodbye to: the connection was lost already.
+func unlessClosed(err error) error {
+	if errors.Is(err, amqp.ErrClosed) || errors.Is(err, net.ErrClosed) {
+		return nil
 	}
-	return se.conn.wire.heard().Add(se.conn.wire.given())
+	return err
 }
