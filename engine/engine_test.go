@@ -199,6 +199,33 @@ func TestFailuresEndAsTheFileSays(t *testing.T) {
 	}
 }
 
+func TestWhatFollowsAMessageOfItsKeyIsLeftWithItWhenItsLetterCannotBeDelivered(t *testing.T) {
+	for name, feeds := range map[string][][]string{"in one batch": {{"k:old!", "k:new"}}, "in two batches": {{"k:old!"}, {"k:new"}}} {
+		bubble(t, name, func(t *testing.T) {
+			r := newRig(t, 2)
+			r.sinks[0].Answer = func(o *flow.Outgoing) error {
+				if strings.Contains(string(o.Body), "!") {
+					return permanent()
+				}
+				return nil
+			}
+			r.sinks[1].Answer = func(*flow.Outgoing) error { return transient() }
+			policy := then(pipelines.ThenSink, 3)
+			policy.Sink = 1
+			r.program.Sinks[0].OnError = policy
+			r.start()
+			for _, records := range feeds {
+				r.feed(records...)
+			}
+			time.Sleep(5 * time.Second)
+			if err := r.stop(time.Second); err == nil {
+				t.Error("the letter was delivered")
+			}
+			r.settled(0, 2)
+		})
+	}
+}
+
 func TestANodeLogsForItsPipeline(t *testing.T) {
 	bubble(t, "with the engine's logger and the pipeline's name", func(t *testing.T) {
 		var out bytes.Buffer

@@ -101,9 +101,11 @@ func (w *worker) settleFailure(at failurePoint, m *flow.Message, e *flow.Error, 
 	switch at.policy.Then {
 	case pipelines.ThenSink:
 		m.SetFailure(e)
+		m.Through(at.name + errorsPort)
 		w.deliver(at.policy.Sink, m, lt, depth)
 	case pipelines.ThenErrors:
 		m.SetFailure(e)
+		m.Through(at.name + errorsPort)
 		w.followErrors(at.errors, m, lt, depth+1)
 	case pipelines.ThenContinue:
 		m.SetFailure(e)
@@ -116,6 +118,9 @@ func (w *worker) settleFailure(at failurePoint, m *flow.Message, e *flow.Error, 
 		}
 	}
 }
+
+// errorsPort is what a file writes behind a name to read what failed there.
+const errorsPort = ".errors"
 
 // refuse gives a message back to a sender that waits for an answer, where the file does not say what else is to become of it. A mistake
 // in the configuration is not the sender's: it pauses the pipeline as ever.

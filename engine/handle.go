@@ -318,6 +318,9 @@ func (p *pipeline) sortOut(r *run) {
 		case r.lane.mustResend(it):
 			p.count.resent.Add(1)
 			r.lane.enqueue(it)
+		case r.lane.mustWait(it):
+			it.sent = true
+			r.lane.enqueue(it)
 		default:
 			r.ended(it.rec, it.goodEnd())
 		}

@@ -82,6 +82,10 @@ type queue struct {
 	// those sinks got of the key after it is sent again.
 	disturbed uint64
 	since     place
+	// over are the sinks that will never get a message of the key, and overSince is the first one of them: what those sinks got of the key after
+	// it has ended, but stays in the queue until what the file says of that message is done. When it cannot be, both stay at their source.
+	over      uint64
+	overSince place
 	// left: a message of the key stays at its source. All that comes after it stays there too, so the key is never released.
 	left bool
 	wake chan struct{} // one slot
@@ -101,10 +105,12 @@ type item struct {
 	err      *flow.Error
 	// atOnce: the sink has recovered from what made the item fail; the next attempt needs no pause.
 	atOnce bool
+	// sent: the sink has confirmed the item; it waits for what is before it.
+	sent bool
 }
 
 // ready tells that the item's next attempt needs no pause.
-func (i *item) ready() bool { return i.out != nil && (i.err == nil || i.atOnce) }
+func (i *item) ready() bool { return !i.sent && i.out != nil && (i.err == nil || i.atOnce) }
 
 // place is where a message stands in its lane: the batch, and its place among all that the batch sends.
 type place struct {
@@ -145,6 +151,12 @@ func (l *lane) enqueue(it *item) {
 	}
 	it.run.add(it.rec)
 	q.fence = max(q.fence, l.handed)
+	if it.out != nil && it.isOver() {
+		if q.over == 0 || it.place().before(q.overSince) {
+			q.overSince = it.place()
+		}
+		q.over |= it.to().bit()
+	}
 	if d := l.p.disturbs(it); d != 0 {
 		if q.disturbed == 0 || it.place().before(q.since) {
 			q.since = it.place()
@@ -194,6 +206,16 @@ func (l *lane) mustResend(it *item) bool {
 	}
 	q, ok := l.held[l.keyOf(it.run, it.rec)]
 	return ok && q.disturbed&it.to().bit() != 0 && q.since.before(it.place())
+}
+
+// mustWait reports whether an item that its sink confirmed may end only after an earlier message of its key, which failed there for good: were the
+// earlier one left at its source and this one not, it could be delivered behind this one one day; the lane's lock is held.
+func (l *lane) mustWait(it *item) bool {
+	if len(l.held) == 0 || l.order == pipelines.Unordered || it.letter != nil {
+		return false
+	}
+	q, ok := l.held[l.keyOf(it.run, it.rec)]
+	return ok && q.over&it.to().bit() != 0 && q.overSince.before(it.place())
 }
 
 // isHeld reports whether the record's key is held; the lane's lock is held.

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"time"
 
@@ -28,8 +29,8 @@ type opening struct {
 	mu       sync.Mutex
 	opened   bool
 	unwanted bool
-	failure  *flow.Error // of the last attempt; nil before one has failed
-	told     map[string]bool
+	failure  *flow.Error     // of the last attempt; nil before one has failed
+	told     map[string]bool // the reasons that the log was told of, without their digits: ports differ from attempt to attempt
 }
 
 const (
@@ -43,7 +44,7 @@ const (
 	openAttempt = 30 * time.Second
 	// The pauses between attempts: at first, and at most where time may help, and where somebody has to change something.
 	openPause, openPauseMost, openPauseConfig = 250 * time.Millisecond, 3 * time.Second, 30 * time.Second
-	// openReasons is how many different reasons the log is told of.
+	// openReasons is how many reasons are remembered that the log was told of; beyond that, it is told of them anew.
 	openReasons = 16
 )
 
@@ -120,10 +121,14 @@ func (o *opening) fail(err error) *flow.Error {
 		return &e
 	}
 	o.failure = &e
-	if o.told[e.Message] || len(o.told) == openReasons {
+	reason := strings.Map(withoutDigits, e.Message)
+	if o.told[reason] {
 		return &e
 	}
-	o.told[e.Message] = true
+	if len(o.told) == openReasons {
+		clear(o.told)
+	}
+	o.told[reason] = true
 	tell := o.sink.p.log.Error
 	if e.Class == flow.Transient {
 		tell = o.sink.p.log.Warn
@@ -131,6 +136,13 @@ func (o *opening) fail(err error) *flow.Error {
 	tell("an optional sink cannot be opened; the pipeline runs without it, it is tried again, and what its queue cannot take is dropped",
 		"node", o.sink.name, "class", e.Class.String(), "code", string(e.Code), "error", e.Message)
 	return &e
+}
+
+func withoutDigits(r rune) rune {
+	if r >= '0' && r <= '9' {
+		return -1
+	}
+	return r
 }
 
 // pause waits before the next attempt. It returns false when there is to be none.

@@ -261,3 +261,20 @@ func TestAnAttemptToOpenAnOptionalSinkLeavesNothing(t *testing.T) {
 		}
 	})
 }
+
+func TestTheLogIsToldOfAReasonBehindManyThatDifferByPort(t *testing.T) {
+	bubble(t, "of each once", func(t *testing.T) {
+		r, log, _ := besideRig(t, func(_ context.Context, n int) error {
+			if n <= 100 {
+				return flow.Errorf(flow.Transient, flow.CodeUnavailable, "read tcp 127.0.0.1:%d: connection reset by peer", 40000+n)
+			}
+			return flow.Errorf(flow.ConfigError, flow.CodeAuth, "refuses the password")
+		})
+		r.start()
+		time.Sleep(24 * time.Hour)
+		if n, m := strings.Count(log.String(), "reset by peer"), strings.Count(log.String(), "refuses the password"); n != 1 || m != 1 {
+			t.Errorf("the log has %d and %d lines\n%s", n, m, log)
+		}
+		_ = r.stop(time.Second)
+	})
+}

@@ -328,6 +328,13 @@ func (p *pipeline) started() {
 	p.mu.Unlock()
 }
 
+// hasStarted tells whether all that the pipeline waits for at its start is open.
+func (p *pipeline) hasStarted() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.ran
+}
+
 func (p *pipeline) setState(s State) {
 	p.mu.Lock()
 	if p.state != Stopped && p.state != Failed {

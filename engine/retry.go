@@ -70,8 +70,8 @@ func (i *item) failedAgain() {
 
 func (i *item) policy() pipelines.Policy { return i.run.g.prog.Sinks[i.sink].OnError }
 
-// sendRun sends several messages that wait for one sink together, and returns those that are not done: what failed, and from the first failure
-// on that is tried again, all that is behind it.
+// sendRun sends several messages that wait for one sink together, and returns those that are not done: from the first failure on all, of which
+// those that are confirmed end in their turn, up to one that is tried again.
 func (q *queue) sendRun(items []*item) (left []*item) {
 	p := q.lane.p
 	if p.giveUpNow(q.lane) {
@@ -85,6 +85,11 @@ func (q *queue) sendRun(items []*item) (left []*item) {
 	for i, it := range items {
 		if it.out.Err == nil {
 			it.to().count.delivered.Add(1)
+			if len(left) > 0 {
+				it.sent = true
+				left = append(left, it)
+				continue
+			}
 			it.run.end(it.rec, it.goodEnd(), false)
 			continue
 		}
@@ -146,6 +151,9 @@ func (p *pipeline) advance(l *lane, it *item) (sub *run, end flow.End, ok bool) 
 	if it.parked != nil {
 		sub, ok = p.advanceParked(l, it)
 		return sub, flow.Open, ok
+	}
+	if it.sent && !p.giveUpNow(l) {
+		return nil, it.goodEnd(), true
 	}
 	for {
 		if p.giveUpNow(l) {

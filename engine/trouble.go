@@ -20,9 +20,9 @@ type Trouble struct {
 const passing = time.Second
 
 // Troubles are the sources and sinks that do not get through now: what they say themselves, sinks whose last send failed for no fault of its
-// messages, and optional sinks that are not open. A pipeline that has ended has none. It is called at any time.
+// messages, and optional sinks that are not open. A pipeline that has ended, or not begun, has none. It is called at any time.
 func (h *Pipeline) Troubles() []Trouble {
-	if h.hasEnded() {
+	if h.hasEnded() || !h.p.hasStarted() {
 		return nil
 	}
 	var all []Trouble

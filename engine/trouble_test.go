@@ -174,3 +174,25 @@ func TestAnOptionalSinkThatIsNotOpenIsATrouble(t *testing.T) {
 		}
 	})
 }
+
+func TestAPipelineThatStartsHasNoTroubles(t *testing.T) {
+	r := newRig(t, 2)
+	r.program.Sinks[1].Optional = true
+	open := r.program.Sinks[0].Open
+	asked := make(chan struct{})
+	r.program.Sinks[0].Open = func(ctx context.Context, h flow.Host) (flow.Sink, error) {
+		<-asked
+		return open(ctx, h)
+	}
+	go func() {
+		defer close(asked)
+		for len(r.engine.Pipelines()) == 0 {
+			time.Sleep(time.Millisecond)
+		}
+		if all := r.engine.Pipelines()[0].Troubles(); len(all) > 0 {
+			t.Errorf("%+v", all)
+		}
+	}()
+	r.start()
+	_ = r.stop(time.Second)
+}

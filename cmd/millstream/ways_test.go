@@ -34,6 +34,34 @@ tests:
         - { body: 1, meta: { millstream-id: "kafka:a@0/0/alone" } }
         - { body: 7, meta: { millstream-id: "kafka:a@0/1/alone" } }
 `
+	testsPass(t, file)
+}
+
+func TestDeadLettersOfOneRecordHaveIDsOfTheirOwn(t *testing.T) {
+	const file = `name: ways
+sources:
+  in: { kafka: { brokers: ["h:9092"], topics: [a], group: g } }
+nodes:
+  parts: { from: in, split: body }
+  left: { from: parts, filter: body.x > 0 }
+  right: { from: parts, filter: body.y > 0 }
+sinks:
+  out: { from: [left, right], kafka: { brokers: ["h:9092"], topic: b } }
+  dead: { kafka: { brokers: ["h:9092"], topic: c } }
+on_error: { then: dead }
+tests:
+  - name: each has another id
+    send: [{ topic: a, body: [1] }]
+    expect:
+      dead:
+        - { body: 1, meta: { millstream-id: "kafka:a@0/0/left.errors/dead" }, match: subset }
+        - { body: 1, meta: { millstream-id: "kafka:a@0/0/right.errors/dead" }, match: subset }
+`
+	testsPass(t, file)
+}
+
+func testsPass(t *testing.T, file string) {
+	t.Helper()
 	path := filepath.Join(t.TempDir(), "ways.yaml")
 	if err := os.WriteFile(path, []byte(file), 0o600); err != nil {
 		t.Fatal(err)
