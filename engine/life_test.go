@@ -345,3 +345,16 @@ func TestPauseStopsAllSources(t *testing.T) {
 		}
 	})
 }
+
+func TestAPipelineThatItsFirstMessagePausesIsPausedOnceItHasStarted(t *testing.T) {
+	r := newRig(t, 1)
+	p := newPipeline(r.engine, r.program)
+	p.setPaused(flow.Errorf(flow.Permanent, flow.CodeProcessing, "never"), "in@1")
+	p.started()
+	if s := p.State(); s != Paused {
+		t.Errorf("it is %s", s)
+	}
+	if p.unpause(); p.State() != Running {
+		t.Errorf("it is %s after a resume", p.State())
+	}
+}

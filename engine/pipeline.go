@@ -318,11 +318,15 @@ func (p *pipeline) cause() error {
 	return p.failure
 }
 
-// started makes a pipeline run that nobody has stopped meanwhile.
+// started makes a pipeline run that nobody has stopped meanwhile. Its first message may have paused it by now.
 func (p *pipeline) started() {
 	p.mu.Lock()
 	p.ran = true
-	if p.state == Starting {
+	switch {
+	case p.state != Starting:
+	case p.resumed != nil:
+		p.state = Paused
+	default:
 		p.state = Running
 	}
 	p.mu.Unlock()
