@@ -93,6 +93,8 @@ func hasRecords(t *kgo.FetchTopic) bool {
 }
 
 // madeAnew looks whether a topic that cannot be read any more is another one now.
+//
+//nolint:contextcheck // it ends with the reading
 func (s *source) madeAnew(topic string, err error) error {
 	if !unknownTopic(err) || time.Since(s.places.looked) < lookAgain {
 		return nil
@@ -182,10 +184,10 @@ func (s *source) whereToBegin(_ context.Context, offsets map[string]map[int32]kg
 }
 
 // partAnew lets go of all that a client has read which is to make place for a new one.
-func (s *source) partAnew(client *kgo.Client) {
+func (s *source) partAnew(ctx context.Context, client *kgo.Client) {
 	all := s.all()
 	client.CloseAllowingRebalance()
-	s.lost(context.Background(), client, partitionsOf(all))
+	s.lost(ctx, client, partitionsOf(all))
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, p := range all {

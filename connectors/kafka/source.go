@@ -209,7 +209,7 @@ func (s *source) Run(ctx context.Context, in flow.Intake) error {
 		err = s.poll()
 	}
 	for isAnew(err) && s.reading.Err() == nil {
-		s.partAnew(client)
+		s.partAnew(ctx, client)
 		if client, err = s.live(ctx); err == nil {
 			err = s.poll()
 		}
