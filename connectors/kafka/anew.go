@@ -93,8 +93,6 @@ func hasRecords(t *kgo.FetchTopic) bool {
 }
 
 // madeAnew looks whether a topic that cannot be read any more is another one now.
-//
-//nolint:contextcheck // it ends with the reading
 func (s *source) madeAnew(topic string, err error) error {
 	if !unknownTopic(err) || time.Since(s.places.looked) < lookAgain {
 		return nil
