@@ -126,3 +126,49 @@ func TestComponentsThatFailAfterConnectingDoNotDriveEachOther(t *testing.T) {
 		}
 	})
 }
+
+func TestWhoWaitsNoMoreHoldsNobodyUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, began := newShared(), time.Now()
+		var mu sync.Mutex
+		var turns []time.Duration
+		var all sync.WaitGroup
+		stopped := make(chan struct{})
+		for i := range 20 {
+			done := stopped
+			if i%2 == 1 {
+				done = nil
+			}
+			time.Sleep(time.Millisecond) // they come in this order
+			all.Go(func() {
+				if s.wait(3, true, done) {
+					mu.Lock()
+					turns = append(turns, time.Since(began))
+					mu.Unlock()
+				}
+			})
+		}
+		time.Sleep(100 * time.Millisecond)
+		close(stopped)
+		all.Wait()
+		if len(turns) != 10 {
+			t.Fatalf("%d of 10 had a turn", len(turns))
+		}
+		for i := 1; i < len(turns); i++ {
+			if gap := turns[i] - turns[i-1]; gap < time.Second || gap > 1300*time.Millisecond {
+				t.Errorf("turn %d came %s after the one before", i+1, gap)
+			}
+		}
+		began = time.Now()
+		gone := make(chan struct{})
+		for range 20 {
+			all.Go(func() { s.wait(3, true, gone) })
+		}
+		time.Sleep(100 * time.Millisecond)
+		close(gone)
+		all.Wait()
+		if !s.wait(0, true, nil) || time.Since(began) > 1300*time.Millisecond {
+			t.Errorf("the next one waited %s", time.Since(began))
+		}
+	})
+}

@@ -11,22 +11,15 @@ import (
 )
 
 // shared is what all sources and sinks of the process that connect to one broker have in common: who may try to connect next while it is
-// away, and what is known of consumers that the broker may still count.
+// away.
 type shared struct {
-	mu     sync.Mutex
-	next   time.Time     // no attempt before that, unless one succeeds
-	back   chan struct{} // closed and replaced when an attempt has succeeded
-	ghosts map[string]ghost
+	turn chan struct{} // one slot: who has it is the next to try
+	mu   sync.Mutex
+	next time.Time     // no attempt before that, unless one succeeds
+	back chan struct{} // closed and replaced when an attempt has succeeded
 }
 
-// ghost is a consumer of a session that has ended without the broker's having said so: its deliveries are the broker's again only when the
-// broker has given the old connection up.
-type ghost struct {
-	others int       // how many other consumers the queue had
-	until  time.Time // by then it is gone
-}
-
-func newShared() *shared { return &shared{back: make(chan struct{}), ghosts: map[string]ghost{}} }
+func newShared() *shared { return &shared{turn: make(chan struct{}, 1), back: make(chan struct{})} }
 
 // share takes part in what is shared; the engine counts who does.
 func (d *dialer) share(host flow.Host) (*shared, func() error, error) {
@@ -58,32 +51,44 @@ func pause(attempts int) time.Duration {
 
 func jitter(most time.Duration) time.Duration { return rand.N(most) } //nolint:gosec // jitter needs no secrecy
 
-// wait waits for a turn to connect. Those who wait for the same broker take turns. When one of them gets through, those who are eager do not
-// wait any more; who fails at something else than connecting is not, or two of them would drive each other. It reports false when the
-// wait was cut short.
+// wait waits for a turn to connect. Those who wait for the same broker take turns, in the order in which they came; who does not wait any more
+// leaves no gap. When one of them gets through, those who are eager do not wait any more; who fails at something else than connecting is
+// not, or two of them would drive each other. It reports false when the wait was cut short.
 func (s *shared) wait(attempts int, eager bool, done <-chan struct{}) bool {
-	span, now := pause(attempts), time.Now()
+	span := pause(attempts)
+	at := time.Now().Add(span)
 	s.mu.Lock()
-	at := now.Add(span)
-	if s.next.After(at) {
-		at = s.next
-	}
-	s.next = at.Add(span)
 	back := s.back
 	s.mu.Unlock()
 	if !eager {
 		back = nil
 	}
-	turn := time.NewTimer(at.Sub(now))
-	defer turn.Stop()
 	select {
-	case <-turn.C:
-		return true
+	case s.turn <- struct{}{}:
+		defer func() { <-s.turn }()
 	case <-back:
 		return true
 	case <-done:
 		return false
 	}
+	s.mu.Lock()
+	if s.next.After(at) {
+		at = s.next
+	}
+	s.mu.Unlock()
+	turn := time.NewTimer(time.Until(at))
+	defer turn.Stop()
+	select {
+	case <-turn.C:
+	case <-back:
+		return true
+	case <-done:
+		return false
+	}
+	s.mu.Lock()
+	s.next = time.Now().Add(span)
+	s.mu.Unlock()
+	return true
 }
 
 // reached tells those who wait that the broker is there.
@@ -93,33 +98,4 @@ func (s *shared) reached() {
 	s.next = time.Time{}
 	close(s.back)
 	s.back = make(chan struct{})
-}
-
-// haunt notes that the broker may still count a consumer of the queue.
-func (s *shared) haunt(queue string, g ghost) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if old, ok := s.ghosts[queue]; ok {
-		g.others = min(g.others, old.others)
-		if old.until.After(g.until) {
-			g.until = old.until
-		}
-	}
-	s.ghosts[queue] = g
-}
-
-// haunted tells whether a queue with so many consumers may still have one that is none, and else how many others it has. Once it has not, the
-// next ones need not ask.
-func (s *shared) haunted(queue string, consumers int) (wait bool, others int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	g, ok := s.ghosts[queue]
-	if ok && consumers > g.others {
-		if time.Now().Before(g.until) {
-			return true, 0
-		}
-		consumers = g.others // the rest have come since, or are ghosts of a slow broker
-	}
-	delete(s.ghosts, queue)
-	return false, consumers
 }

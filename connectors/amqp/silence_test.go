@@ -297,11 +297,11 @@ func TestWhoWaitsForALostConsumerEndsAtOnce(t *testing.T) {
 	host, text := connectortest.NewHost(t), fmt.Sprintf("{url: %q, queue: %s}", url, queue)
 	s := mustSource(t, host, text)
 	own, _ := s.(*source)
-	haunt := func() { own.shared.haunt(queue, ghost{until: time.Now().Add(24 * time.Hour)}) }
+	haunt := func() { own.nodes.haunt(queue, ghost{until: time.Now().Add(24 * time.Hour)}) }
 	haunt()
 	in := newIntake()
 	run := start(t, s, in)
-	waitUntil(t, func() bool { return haunting(own.shared) })
+	waitUntil(t, func() bool { return haunting(own.nodes) })
 	next := mustSource(t, host, text) // a reload opens the next one meanwhile
 	run.close(t)
 	run = start(t, next, in)
@@ -317,10 +317,10 @@ func TestWhoWaitsForALostConsumerEndsAtOnce(t *testing.T) {
 	run.close(t)
 }
 
-func haunting(s *shared) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(s.ghosts) > 0
+func haunting(n nodes) bool {
+	n[0].mu.Lock()
+	defer n[0].mu.Unlock()
+	return len(n[0].ghosts) > 0
 }
 
 func waitUntil(t testing.TB, ok func() bool) {

@@ -18,6 +18,7 @@ type source struct {
 	dialer  dialer
 	cfg     Source
 	shared  *shared
+	nodes   nodes
 	release func() error // of what is shared
 	outage  outage       // of the goroutine in Run
 
@@ -43,7 +44,7 @@ func (c *Source) open(d dialer) func(context.Context, flow.Host) (flow.Source, e
 		}
 		s.flights.New = func() any { return &flight{} }
 		var err error
-		if s.shared, s.release, err = d.share(host); err != nil {
+		if err = s.share(); err != nil {
 			return nil, err
 		}
 		s.outage = outage{log: host.Logger(), shared: s.shared, about: []any{"queue", c.Queue}}
@@ -54,6 +55,21 @@ func (c *Source) open(d dialer) func(context.Context, flow.Host) (flow.Source, e
 		}
 		return s, nil
 	}
+}
+
+// share takes part in what is shared with other sources and sinks.
+func (s *source) share() error {
+	shared, leave, err := s.dialer.share(s.host)
+	if err != nil {
+		return err
+	}
+	known, forget, err := s.dialer.nodes(s.host)
+	if err != nil {
+		return errors.Join(err, leave())
+	}
+	s.shared, s.nodes = shared, known
+	s.release = func() error { return errors.Join(forget(), leave()) }
+	return nil
 }
 
 // Run implements flow.Source.

@@ -23,12 +23,11 @@ const (
 	secondLook = 50 * time.Millisecond
 )
 
-// wire is a TCP connection to a broker that knows when the last byte came. It decides by itself how long to wait for the next one, from read
+// wire is a TCP connection to a broker that is given up when nothing comes. It decides by itself how long to wait for the next one, from read
 // to read, since the library does so in a goroutine that may hang in a write. A connection whose reading has failed is closed at once: a
 // write that hangs would else hold a lock that the library's own closing waits for.
 type wire struct {
 	net.Conn
-	last   atomic.Int64          // when the last byte came, Unix nanoseconds
 	broken atomic.Pointer[error] // why reading failed first
 	tls    atomic.Bool           // the other side began with a record of TLS
 	began  bool                  // something has come; who reads has it
@@ -56,7 +55,6 @@ func (*silenceError) Temporary() bool { return false }
 // newWire begins a handshake, which has patience for each answer and ends at late, or with ctx unless the wire is kept before.
 func newWire(ctx context.Context, conn net.Conn, patience time.Duration, late time.Time) (*wire, error) {
 	w := &wire{Conn: conn, patience: patience, late: late}
-	w.last.Store(time.Now().UnixNano())
 	w.keep = context.AfterFunc(ctx, w.abort)
 	return w, conn.SetDeadline(late)
 }
@@ -73,7 +71,6 @@ func (w *wire) Read(b []byte) (int, error) {
 	}
 	if n > 0 {
 		w.first(b[0])
-		w.last.Store(time.Now().UnixNano())
 	}
 	if err != nil {
 		w.broken.CompareAndSwap(nil, &err)
@@ -149,9 +146,6 @@ func (w *wire) SetDeadline(t time.Time) error {
 // abort ends what reads and writes, now.
 func (w *wire) abort() { _ = w.SetDeadline(time.Unix(1, 0)) }
 
-// heard is when the last byte came.
-func (w *wire) heard() time.Time { return time.Unix(0, w.last.Load()) }
-
 // failure is why reading failed; nil when it has not.
 func (w *wire) failure() error {
 	if err := w.broken.Load(); err != nil {
@@ -166,7 +160,7 @@ func (w *wire) silent() bool {
 	return w != nil && (errors.As(w.failure(), &silence) || errors.Is(w.failure(), os.ErrDeadlineExceeded))
 }
 
-// given is how long after the last byte the broker has given up a client, with some margin.
+// given is how long after the last byte that it has heard the broker has given up a client, with some margin.
 func (w *wire) given() time.Duration {
 	w.mu.Lock()
 	defer w.mu.Unlock()

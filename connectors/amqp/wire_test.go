@@ -55,8 +55,8 @@ func TestASilentWireIsGivenUpAfterThreeHeartbeats(t *testing.T) {
 			if !errors.As(err, &silent) || silent.patience != 3*heartbeat || time.Since(came) != 3*heartbeat+secondLook {
 				t.Errorf("after %s: %v", time.Since(came), err)
 			}
-			if w.heard() != came.Round(0) && !w.heard().Equal(came) || w.given() != 3*heartbeat+goneMargin {
-				t.Errorf("the last byte came at %s, the broker's time is %s", w.heard(), w.given())
+			if w.given() != 3*heartbeat+goneMargin {
+				t.Errorf("the broker's time is %s", w.given())
 			}
 		})
 	}

@@ -15,7 +15,7 @@ type pair struct {
 	server net.Conn
 	silent bool
 	mute   bool // what the server says does not pass
-	cut    int // bytes to the server until the end; -1 is no end
+	cut    int  // bytes to the server until the end; -1 is no end
 	over   bool
 	ended  chan struct{}
 }
