@@ -21,6 +21,7 @@ func (c *Sink) connect(d dialer, p *preparer) func(context.Context, flow.Host) e
 // tryWith opens a connection for look and ends it again.
 func tryWith(d dialer, look func(*amqp.Connection) error) func(context.Context, flow.Host) error {
 	return func(ctx context.Context, host flow.Host) error {
+		d := d // each try is a first one
 		conn, err := d.dial(ctx, connectionName(host))
 		if err != nil {
 			return err

@@ -26,13 +26,14 @@ const (
 	openTimeout = 15 * time.Second
 )
 
-// dialer opens connections to the first node that takes one.
+// dialer opens connections to the first node that takes one. One goroutine uses it at a time.
 type dialer struct {
 	urls      []config.Secret
 	tls       *transport.TLS
 	dir       string
 	external  bool
 	heartbeat time.Duration
+	patience  time.Duration // for each answer, when the last attempts were not patient enough; else 0
 }
 
 // connection is a connection to a broker with the wire below it.
@@ -57,7 +58,18 @@ func (c *Broker) dialer(b *config.Builder) dialer {
 
 // silence is how long an answer may take while a connection is opened.
 func (d *dialer) silence() time.Duration {
-	return min(max(patienceFactor*d.heartbeat, refusalTime), openTimeout)
+	return min(max(patienceFactor*d.heartbeat, refusalTime, d.patience), openTimeout)
+}
+
+// tried makes the next attempt more patient when this one has ended since no answer came in time: a slow broker would else never be reached.
+func (d *dialer) tried(err error) {
+	var silent *silenceError
+	switch {
+	case err == nil:
+		d.patience = 0
+	case errors.As(err, &silent):
+		d.patience = min(2*d.silence(), openTimeout)
+	}
 }
 
 // users are the names that the URLs log in with.
@@ -90,11 +102,14 @@ func (d *dialer) dial(ctx context.Context, name string) (*connection, error) {
 	for i, u := range d.urls {
 		conn, err := d.dialInTime(ctx, len(d.urls)-i, u.Reveal(), name, settings)
 		if err == nil {
+			d.tried(nil)
 			return conn, nil
 		}
 		failures = append(failures, err)
 	}
-	return nil, worst(failures)
+	err = worst(failures)
+	d.tried(err)
+	return nil, err
 }
 
 // dialInTime leaves the nodes that have not been tried yet their share of the time: one that is silent is not to use up all of it.

@@ -5,6 +5,7 @@ package amqp
 import (
 	"fmt"
 	"log/slog"
+	"sync"
 	"testing"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 
 	"github.com/millstream/millstream/connectors/connectortest"
 	"github.com/millstream/millstream/flow"
+	"github.com/millstream/millstream/internal/faults/proxy"
 )
 
 // TestAQueueKeepsItsOrderWhenTheBrokerIsSilentFirst lets the broker hear the source until right before that gives up: it gives the source up
@@ -90,4 +92,26 @@ func TestASourceKnowsWhoElseReadsWhenItIsLost(t *testing.T) {
 	}
 	waitUntil(t, func() bool { return others(s) == 0 })
 	run.close(t)
+}
+
+// TestABrokerThatAnswersSlowlyIsReached needs more time for its first answer than the first attempt has.
+func TestABrokerThatAnswersSlowlyIsReached(t *testing.T) {
+	url := brokerURL(t)
+	queue, _ := freshQueue(t, url, nil)
+	proxied, net := behind(t, url)
+	net.Set(proxy.Shape{Latency: refusalTime/2 + 300*time.Millisecond}) // there and back
+	var once sync.WaitGroup
+	once.Go(func() {
+		waitUntil(t, func() bool { return net.Accepted() > 1 })
+		time.Sleep(refusalTime * 3 / 4) // the answer is on its way
+		net.Set(proxy.Shape{})
+	})
+	s := mustSource(t, connectortest.NewHost(t), fmt.Sprintf("{url: %q, queue: %s}", proxied, queue))
+	once.Wait()
+	if n := net.Accepted(); n != 2 {
+		t.Errorf("it connected %d times", n)
+	}
+	if err := s.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
 }
