@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/millstream/millstream/flow"
@@ -53,12 +55,13 @@ type Way struct {
 }
 
 // Dial connects to an address when its gate lets it, and gives up when ctx ends. What it returns takes a deadline for reading as one for silence: it
-// begins anew with each byte that comes, and while the other side still takes what was written. When it passes, all other connections through
-// the gate that have been silent for as long are closed, too. An address that was silent soon after it had been connected to, and so
-// again, may be slow: for the next connections, deadlines are Patience later, and then three times that much, until they have answered in
-// time for a while.
+// begins anew with each byte that comes, and while the other side still takes what was written. When it passes, and none of the older
+// connections through the gate has said anything lately, all of them are closed, too. An address that was silent soon after it had been
+// connected to may be slow, or slow with what it is asked: for the next connections, deadlines are Patience later, and then three times that
+// much, until they have answered in time for a while.
 func (g *Gates) Dial(ctx context.Context, w Way, network, address string) (net.Conn, error) {
 	at := g.gate(w.As + "\x00" + address)
+	defer at.users.Add(-1)
 	a, err := at.enter(ctx)
 	if err != nil {
 		return nil, err
@@ -76,15 +79,25 @@ func (g *Gates) Dial(ctx context.Context, w Way, network, address string) (net.C
 	return newLine(conn, at, a, more), nil
 }
 
+// gate gives the one of an address, which has one user more then. Before there is a new one, those that nobody needs are dropped.
 func (g *Gates) gate(key string) *gate {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	at, ok := g.at[key]
 	if !ok {
+		maps.DeleteFunc(g.at, func(_ string, at *gate) bool { return at.idle() })
 		at = &gate{lines: map[*line]bool{}}
 		g.at[key] = at
 	}
+	at.users.Add(1)
 	return at
+}
+
+// idle tells that nobody uses the gate, and that what it knows of its address is old.
+func (g *gate) idle() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.users.Load() == 0 && len(g.lines) == 0 && time.Since(g.began) > doubtLasts && time.Since(g.since) > doubtLasts
 }
 
 func (w *Way) connect(ctx context.Context, at *gate, more time.Duration, network, address string) (net.Conn, error) {
@@ -96,7 +109,7 @@ func (w *Way) connect(ctx context.Context, at *gate, more time.Duration, network
 	defer cancel()
 	secured, err := w.Secure(patient, conn, address)
 	if err != nil && patient.Err() != nil && ctx.Err() == nil {
-		at.doubt(0)
+		at.doubt(1)
 	}
 	return secured, err
 }
@@ -112,6 +125,7 @@ type gate struct {
 	began  time.Time
 	trying *attempt
 
+	users   atomic.Int32 // who is in Dial
 	lines   map[*line]bool
 	doubted int
 	since   time.Time // of the last doubt

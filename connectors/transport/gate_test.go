@@ -3,9 +3,9 @@ package transport
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -22,6 +22,7 @@ type far struct {
 	began  time.Time
 	asked  []time.Duration
 	opened []net.Conn
+	quiet  int // so many of them say nothing any more
 }
 
 func newFar(does string) *far { return &far{does: does, began: time.Now()} }
@@ -30,6 +31,19 @@ func (f *far) turn(does string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.does = does
+}
+
+// hush makes the connections that are open silent for good, whatever is asked on them.
+func (f *far) hush() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.quiet = len(f.opened)
+}
+
+func (f *far) silenced(n int) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return n < f.quiet
 }
 
 func (f *far) times() []time.Duration {
@@ -45,6 +59,7 @@ func (f *far) dial(context.Context, string, string) (net.Conn, error) {
 	defer f.mu.Unlock()
 	f.asked = append(f.asked, time.Since(f.began))
 	near, there := net.Pipe()
+	mine := len(f.opened)
 	f.opened = append(f.opened, near, there)
 	switch does := f.does; does {
 	case "refuses":
@@ -62,6 +77,9 @@ func (f *far) dial(context.Context, string, string) (net.Conn, error) {
 				}
 				if does == "takes 3 s" {
 					time.Sleep(3 * time.Second)
+				}
+				if f.silenced(mine) {
+					continue
 				}
 				if _, err := there.Write(b[:n]); err != nil {
 					return
@@ -232,154 +250,25 @@ func TestWhatGoesWrongWithOneSettingHoldsUpNoOther(t *testing.T) {
 	})
 }
 
-func TestALineThatWasSilentEndsThoseThatWereSilentToo(t *testing.T) {
+func TestGatesThatNobodyNeedsAreDropped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g, quiet, alive := newGates(t), newFar("is silent"), newFar("answers")
-		defer quiet.close()
-		defer alive.close()
-		dial := func(f *far) net.Conn {
-			conn, err := g.Dial(t.Context(), f.way(), "tcp", "broker:1")
+		g, f := newGates(t), newFar("answers")
+		defer f.close()
+		held, err := g.Dial(t.Context(), f.way(), "tcp", "broker:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for n := range 20 {
+			conn, err := g.Dial(t.Context(), f.way(), "tcp", fmt.Sprintf("broker:%d", n+1))
 			if err != nil {
 				t.Fatal(err)
 			}
-			return conn
+			_ = conn.Close()
+			time.Sleep(30 * time.Second)
 		}
-		waits, other, talks := dial(quiet), dial(quiet), dial(alive)
-		time.Sleep(time.Second)
-		ended := make(chan error)
-		go func() { // it would wait for a minute
-			_ = waits.SetReadDeadline(time.Now().Add(time.Minute))
-			_, err := waits.Read(make([]byte, 1))
-			ended <- err
-		}()
-		go func() {
-			time.Sleep(time.Second)
-			if err := say(talks); err != nil {
-				t.Error(err)
-			}
-		}()
-		began := time.Now()
-		if say(other) == nil {
-			t.Error("it answered")
+		if n := len(g.at); n > 5 || g.at["\x00broker:0"] == nil {
+			t.Errorf("%d gates are left; the one in use is there: %t", n, g.at["\x00broker:0"] != nil)
 		}
-		if err := <-ended; err == nil || time.Since(began) != 2*time.Second {
-			t.Errorf("the one that waited ended after %s: %v", time.Since(began), err)
-		}
-		if err := say(talks); err != nil {
-			t.Errorf("the one that was not silent: %v", err)
-		}
-		_, _, _ = waits.Close(), other.Close(), talks.Close()
+		_ = held.Close()
 	})
-}
-
-func TestAnAddressThatIsSlowGetsMoreTime(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		g, f := newGates(t), newFar("takes 3 s")
-		defer f.close()
-		for range 2 {
-			if talk(t.Context(), g, f) == nil {
-				t.Error("it answered within 2 s")
-			}
-		}
-		conn, err := g.Dial(t.Context(), f.way(), "tcp", "broker:1")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer func() { _ = conn.Close() }()
-		for range 2 * ready {
-			if err := say(conn); err != nil {
-				t.Fatal(err)
-			}
-		}
-	})
-}
-
-func TestAnAddressThatHasAnsweredInTimeGetsNoMoreTimeThanBefore(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		g, f := newGates(t), newFar("is silent")
-		defer f.close()
-		for range maxDoubt {
-			_ = talk(t.Context(), g, f)
-		}
-		f.turn("answers")
-		conn, err := g.Dial(t.Context(), f.way(), "tcp", "broker:1")
-		if err != nil {
-			t.Fatal(err)
-		}
-		for range ready {
-			if err := say(conn); err != nil {
-				t.Fatal(err)
-			}
-		}
-		l, ok := conn.(*line)
-		if !ok || l.more != 0 {
-			t.Errorf("it may still be %s late", l.more)
-		}
-		_ = conn.Close()
-	})
-}
-
-func TestWhatComesSlowlyIsNotSilent(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		g, f := newGates(t), newFar("is silent")
-		defer f.close()
-		conn, err := g.Dial(t.Context(), f.way(), "tcp", "broker:1")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer func() { _ = conn.Close() }()
-		go func() {
-			for range 5 {
-				time.Sleep(1500 * time.Millisecond)
-				_, _ = f.opened[1].Write([]byte("x"))
-			}
-		}()
-		_ = conn.SetReadDeadline(time.Now().Add(2 * time.Second))
-		for range 5 {
-			if _, err := conn.Read(make([]byte, 1)); err != nil {
-				t.Fatal(err)
-			}
-		}
-	})
-}
-
-func TestALargeWriteIsNotSilenceWhileItGoesOn(t *testing.T) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = listener.Close() }()
-	const large = 4 << 20
-	took := atomic.Int64{}
-	go func() {
-		conn, err := listener.Accept()
-		if err != nil {
-			return
-		}
-		defer func() { _ = conn.Close() }()
-		if tcp, ok := conn.(*net.TCPConn); ok {
-			_ = tcp.SetReadBuffer(64 << 10) // what has not been read is with the writer
-		}
-		for b := make([]byte, large/20); took.Load() < large; time.Sleep(150 * time.Millisecond) {
-			n, err := conn.Read(b)
-			if took.Add(int64(n)); err != nil {
-				return
-			}
-		}
-		_, _ = conn.Write([]byte("x"))
-	}()
-	w := Way{Patience: time.Second, Dial: (&net.Dialer{}).DialContext}
-	conn, err := newGates(t).Dial(t.Context(), w, "tcp", listener.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = conn.Close() }()
-	_ = conn.SetWriteDeadline(time.Now().Add(time.Second))
-	if n, err := conn.Write(make([]byte, large)); n != large || err != nil {
-		t.Fatal(n, err)
-	}
-	_ = conn.SetReadDeadline(time.Now().Add(time.Second))
-	if _, err := conn.Read(make([]byte, 1)); err != nil {
-		t.Errorf("after %d bytes: %v", took.Load(), err)
-	}
 }

@@ -9,8 +9,9 @@ import (
 )
 
 const (
-	// ready is how many answers in time show that an address is not slow: more than a greeting and a login take.
-	ready = 5
+	// settling is how long a connection has to answer in time until its silence says nothing about how slow the address is. A request that was
+	// cut off is asked again sooner than that.
+	settling = 5 * time.Second
 	// doubtLasts is how long an address that seemed slow is taken for it.
 	doubtLasts = time.Minute
 	// maxDoubt bounds how slow an address may be taken to be.
@@ -29,7 +30,7 @@ type line struct {
 	mu      sync.Mutex
 	heard   time.Time // when the last bytes came
 	asked   bool      // something was written since
-	answers int       // in a row that came in time
+	settled time.Time // when silence begins to be the network's doing, unless an answer is late before
 	more    time.Duration
 	unsent  int // of a large write, when waiting for its answer began
 	large   bool
@@ -57,7 +58,7 @@ func deadlineOf(t time.Time, more time.Duration) (d deadline, at time.Time) {
 }
 
 func newLine(conn net.Conn, g *gate, a *attempt, more time.Duration) *line {
-	l := &line{Conn: conn, gate: g, attempt: a, opened: time.Now(), more: more}
+	l := &line{Conn: conn, gate: g, attempt: a, opened: time.Now(), settled: time.Now().Add(settling), more: more}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.lines[l] = true
@@ -80,23 +81,27 @@ func (l *line) Read(b []byte) (int, error) {
 	}
 }
 
-// hear notes that something came.
+// hear notes that something came. An address is slow as long as its answers are late; how fast others come does not tell, since it may be slow
+// with one kind of question alone.
 func (l *line) hear() {
 	l.mu.Lock()
-	first := l.heard.IsZero()
+	first, late := l.heard.IsZero(), false
 	l.heard = time.Now()
 	if l.asked {
 		l.asked = false
-		if l.answers++; l.reading.span > 0 && l.heard.Sub(l.reading.since) > l.reading.span-l.more {
-			l.answers = 0
-		}
-		if l.answers >= ready {
+		late = l.reading.span > 0 && l.heard.Sub(l.reading.since) > l.reading.span-l.more
+		if late {
+			l.settled = l.heard.Add(doubtLasts)
+		} else if l.heard.After(l.settled) {
 			l.more = 0
 		}
 	}
 	l.mu.Unlock()
 	if first {
 		l.attempt.arrive()
+	}
+	if late {
+		l.gate.remember()
 	}
 }
 
@@ -133,14 +138,19 @@ func (l *line) failed(err error) {
 	l.mu.Lock()
 	silent := errors.Is(err, os.ErrDeadlineExceeded) && !l.reading.cut && !l.writing.cut && !l.over
 	ours := l.reading.cut || l.writing.cut || l.over
-	since, answers := l.quietSince(), l.answers
+	since, doubts := l.quietSince(), 2
+	if since.After(l.settled) {
+		doubts = 0
+	} else if l.heard.IsZero() {
+		doubts = 1
+	}
 	l.mu.Unlock()
 	if ours {
 		err = nil
 	}
 	l.attempt.leave(err)
 	if silent {
-		l.gate.doubt(answers)
+		l.gate.doubt(doubts)
 		l.gate.hangUp(l, since)
 	}
 }
@@ -215,16 +225,24 @@ func (l *line) end() {
 	delete(l.gate.lines, l)
 }
 
-// hangUp ends all other lines on which nothing has come since; they were silent when this one was.
+// hangUp ends the other lines when all that are as old have said nothing lately: the network is silent then. When one of them has, the
+// address was only slow with what was asked here, and the others wait by right.
 func (g *gate) hangUp(but *line, since time.Time) {
 	var silent []*line
+	lately := since.Add(time.Since(since) / 2) // what came just before the silence is no sign of life
 	g.mu.Lock()
 	for l := range g.lines {
-		l.mu.Lock()
-		if l != but && l.opened.Before(since) && l.heard.Before(since) {
-			silent = append(silent, l)
+		if l == but || !l.opened.Before(since) {
+			continue
 		}
+		l.mu.Lock()
+		alive := l.heard.After(lately)
 		l.mu.Unlock()
+		if alive {
+			silent = nil
+			break
+		}
+		silent = append(silent, l)
 	}
 	g.mu.Unlock()
 	for _, l := range silent {
@@ -241,17 +259,25 @@ func raw(conn net.Conn) net.Conn {
 	return conn
 }
 
-// doubt notes that the address was silent for too long, after so many answers in time: few of them may mean that it is slow.
-func (g *gate) doubt(answers int) {
+// doubt notes that the address was silent for too long: 0 counts for a connection that had answered in time for a while, where it is the network;
+// 1 for one that has never answered, where it may be; 2 for one that had answered: what was asked takes long there.
+func (g *gate) doubt(counts int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if answers >= ready || time.Since(g.since) > doubtLasts {
+	if counts == 0 || time.Since(g.since) > doubtLasts {
 		g.doubted = 0
 	}
-	if answers < ready {
-		g.doubted = min(g.doubted+1, maxDoubt)
-	}
+	g.doubted = min(g.doubted+counts, maxDoubt)
 	g.since = time.Now()
+}
+
+// remember notes that the address is still slow, if it was.
+func (g *gate) remember() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.doubted > 0 && time.Since(g.since) <= doubtLasts {
+		g.since = time.Now()
+	}
 }
 
 // doubts is how much longer than usual the address may be silent.
