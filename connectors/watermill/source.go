@@ -47,8 +47,9 @@ type source struct {
 
 	mu    sync.Mutex
 	known map[string]*flow.Lane
-	// acknowledged counts messages whose subscriber has not come to see that yet.
-	acknowledged sync.WaitGroup
+	// acknowledged counts messages whose subscriber has not come to see that yet; who waits for none left does so for seen.
+	acknowledged int
+	seen         chan struct{}
 }
 
 // NewSource makes a source of subscribers.
@@ -175,8 +176,10 @@ func (s *source) Settle(b *flow.Batch) {
 		return
 	}
 	if ctx := m.Context(); ctx.Done() != nil {
-		s.acknowledged.Add(1)
-		context.AfterFunc(ctx, s.acknowledged.Done)
+		s.mu.Lock()
+		s.acknowledged++
+		s.mu.Unlock()
+		context.AfterFunc(ctx, s.saw)
 	}
 	m.Ack()
 }
@@ -203,14 +206,27 @@ func (s *source) Close(ctx context.Context) (err error) {
 
 // waitForAcks waits until the subscribers have seen what was acknowledged: told to close at the same moment, they may choose that.
 func (s *source) waitForAcks(ctx context.Context) {
+	s.mu.Lock()
+	if s.acknowledged == 0 {
+		s.mu.Unlock()
+		return
+	}
 	seen := make(chan struct{})
-	go func() {
-		defer close(seen)
-		s.acknowledged.Wait()
-	}()
+	s.seen = seen
+	s.mu.Unlock()
 	select {
 	case <-seen:
 	case <-time.After(ackPatience):
 	case <-ctx.Done():
+	}
+}
+
+// saw notes that a subscriber has seen an acknowledgement.
+func (s *source) saw() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.acknowledged--; s.acknowledged == 0 && s.seen != nil {
+		close(s.seen)
+		s.seen = nil
 	}
 }

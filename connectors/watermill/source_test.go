@@ -238,3 +238,28 @@ func TestWhatIsSettledIsAcknowledgedAndWhatStaysIsRefused(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestAClosingSourceMayStillSettle(t *testing.T) {
+	for range 100 {
+		s, ok := NewSource(&Host{}, SourceOptions{}).(*source)
+		if !ok {
+			t.Fatal("no source")
+		}
+		var settling sync.WaitGroup
+		settling.Go(func() {
+			for range 50 {
+				m := message.NewMessage("x", nil)
+				ctx, cancel := context.WithCancel(t.Context())
+				m.SetContext(ctx)
+				b := s.batch(m, "t", 0)
+				b.Records[0].Finish(flow.Delivered)
+				s.Settle(b)
+				cancel()
+			}
+		})
+		if err := s.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+		settling.Wait()
+	}
+}
