@@ -31,8 +31,10 @@ func (s *source) commitNowAndThen() {
 		case <-s.closing:
 			return
 		}
-		if err := s.commit(ctx, nil); err == nil {
-			s.log.over("it works again", committing)
+		if answered, err := s.commit(ctx, nil); err == nil {
+			if answered {
+				s.log.over("it works again", committing)
+			}
 		} else {
 			s.log.warn(committing, "commit failed; it is tried again", "group", s.cfg.Group, "error", err)
 			select {
@@ -49,8 +51,9 @@ func (s *source) commitNowAndThen() {
 	}
 }
 
-// commit commits the settled prefix of those partitions; nil stands for all that are assigned when the commit begins.
-func (s *source) commit(ctx context.Context, of []*partition) error {
+// commit commits the settled prefix of those partitions; nil stands for all that are assigned when the commit begins. Without an error,
+// answered tells whether there was something to commit.
+func (s *source) commit(ctx context.Context, of []*partition) (answered bool, err error) {
 	s.committing.Lock()
 	defer s.committing.Unlock()
 	if of == nil {
@@ -70,7 +73,7 @@ func (s *source) commit(ctx context.Context, of []*partition) error {
 		offsets[p.topic][p.number] = upTo.at
 	}
 	if len(changed) == 0 {
-		return nil
+		return false, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, commitTimeout)
 	defer cancel()
@@ -80,7 +83,7 @@ func (s *source) commit(ctx context.Context, of []*partition) error {
 			failure = noteCommits(resp, changed, offsets)
 		}
 	})
-	return failure
+	return true, failure
 }
 
 // noteCommits reads the broker's answer for each partition.
@@ -144,7 +147,11 @@ func (s *source) revoked(ctx context.Context, _ *kgo.Client, revoked map[string]
 	for _, p := range gone {
 		s.waitOrAbandon(patience, p)
 	}
-	if err := s.commit(ctx, gone); err != nil {
+	if s.gaveUp.Load() {
+		s.forget(gone)
+		return
+	}
+	if _, err := s.commit(ctx, gone); err != nil {
 		s.host.Logger().Warn("commit of revoked partitions failed; their new owner repeats what was not committed", "group", s.cfg.Group, "error", err)
 	}
 	s.forget(gone)

@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"cmp"
 	"strconv"
 	"strings"
 	"time"
@@ -20,7 +21,7 @@ const (
 
 // headersOf are the record's headers: the message's own, then the properties that have no header of their own, and what tells copies
 // and origins apart. They are in memory of their own: the messages of an optional sink outlive their batch.
-func (p *preparer) headersOf(m *flow.Message, o *flow.Outgoing, left time.Duration) []kgo.RecordHeader {
+func (p *preparer) headersOf(m *flow.Message, o *flow.Outgoing, left time.Duration) ([]kgo.RecordHeader, error) {
 	own, props := o.Headers(), o.Props()
 	w := headerWriter{foreign: m.Connector() != "kafka"}
 	if len(own) > 0 || props != nil {
@@ -43,9 +44,9 @@ func (p *preparer) headersOf(m *flow.Message, o *flow.Outgoing, left time.Durati
 	}
 	w.text(transport.IDHeader, id)
 	if len(w.hs) == 0 {
-		return nil
+		return nil, w.err
 	}
-	return w.hs
+	return w.hs, w.err
 }
 
 // staleHint tells whether a type hint that came with the message is about a header that a node has written since: that one gets a
@@ -69,6 +70,7 @@ type headerWriter struct {
 	hs      []kgo.RecordHeader
 	room    []byte
 	foreign bool // the message comes from another technology, which tells text from bytes
+	err     error
 }
 
 func (w *headerWriter) makeRoom(hs []flow.Header) {
@@ -106,7 +108,11 @@ func (w *headerWriter) header(h flow.Header) {
 		w.hs = append(w.hs, kgo.RecordHeader{Key: h.Name})
 		w.add(hintPrefix+h.Name, k.String())
 	default:
-		text, hint := hinted(h.Value)
+		text, hint, err := hinted(h.Value)
+		if err != nil {
+			w.err = cmp.Or(w.err, error(flow.Errorf(flow.Permanent, flow.CodeEncode, "header %q: %w", h.Name, err)))
+			return
+		}
 		w.add(h.Name, text)
 		w.add(hintPrefix+h.Name, hint)
 	}

@@ -62,7 +62,7 @@ func typed(text []byte, hint string) (v value.Value, ok bool) {
 	if err != nil {
 		return value.Value{}, false
 	}
-	if again, its := hinted(v); again != s || its != hint {
+	if again, its, err := hinted(v); err != nil || again != s || its != hint {
 		return value.Value{}, false
 	}
 	return v, true

@@ -127,7 +127,9 @@ func (p *preparer) Prepare(m *flow.Message, o *flow.Outgoing) error {
 			return err
 		}
 	}
-	extra.headers = p.headersOf(m, o, left)
+	if extra.headers, err = p.headersOf(m, o, left); err != nil {
+		return err
+	}
 	if p.events != "" {
 		if extra.headers, err = asCloudEvent(p.events, o, extra.headers); err != nil {
 			return err

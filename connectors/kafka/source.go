@@ -44,8 +44,10 @@ type source struct {
 	dirty   chan struct{} // one slot: something may be committed
 	// closing: Close has begun; a revocation waits for nobody.
 	closing chan struct{}
-	ended   sync.WaitGroup // the committer
-	closed  sync.Once
+	// gaveUp: the last commit has failed; leaving the group makes no other.
+	gaveUp atomic.Bool
+	ended  sync.WaitGroup // the committer
+	closed sync.Once
 
 	// committing is held from reading the prefixes to the broker's answer, so that no commit overtakes another or outlives the
 	// assignment that it is about.
@@ -449,7 +451,8 @@ func (s *source) Close(ctx context.Context) (err error) {
 		if client == nil {
 			return
 		}
-		if err = s.commit(ctx, s.all()); err != nil {
+		if _, err = s.commit(ctx, s.all()); err != nil {
+			s.gaveUp.Store(true)
 			err = fmt.Errorf("commit of group %q at the end: %w", s.cfg.Group, err)
 		}
 		id, _ := client.GroupMetadata()

@@ -177,6 +177,11 @@ func (s *transactor) newSession(ctx context.Context) (*kgo.GroupTransactSession,
 	return session, nil
 }
 
+// endIsLate is how long the end of a transaction may take until something is said of it.
+const endIsLate = 5 * time.Second
+
+var errEndIsLate = fmt.Errorf("no answer for %s", endIsLate)
+
 var errRebalance = errors.New("the group took partitions away")
 
 // gone spoils the transaction under way: some of its partitions belong to another member now.
@@ -323,7 +328,11 @@ func (s *transactor) finish(ctx context.Context, session *kgo.GroupTransactSessi
 	s.transaction.end()
 	filled := y.over()
 	failpoint.Hit(failpoint.TransactionEnding)
+	slow := time.AfterFunc(endIsLate, func() {
+		s.member.log.warn(transactions, "the brokers take long to end a transaction", "group", s.member.cfg.Group, "error", errEndIsLate)
+	})
 	committed, err = session.End(ctx, kgo.TransactionEndTry(y.whole()))
+	slow.Stop()
 	failpoint.Hit(failpoint.TransactionEnded)
 	s.mu.Lock()
 	s.begun = false

@@ -17,20 +17,21 @@ import (
 
 // hinted is a header's value as text, and the hint that says what it was. A list or a map is JSON, and the hint also tells what within it
 // JSON has no type for: "map /seen=time /parts/0=bytes". Names in it are escaped as in queries; bytes are base64.
-func hinted(v value.Value) (text, hint string) {
+// An error is about what JSON cannot say at all: text or a name that is no UTF-8.
+func hinted(v value.Value) (text, hint string, err error) {
 	hint = v.Kind().String()
 	if k := v.Kind(); k != value.KindList && k != value.KindMap {
-		return flow.Header{Value: v}.Text(), hint
+		return flow.Header{Value: v}.Text(), hint, nil
 	}
 	var leaves []string
 	b, err := value.AppendJSON(nil, value.Unbox(sayable(v.Box(), "", &leaves)))
 	if err != nil {
-		return flow.Header{Value: v}.Text(), hint
+		return "", "", err
 	}
 	for _, leaf := range leaves {
 		hint += " " + leaf
 	}
-	return string(b), hint
+	return string(b), hint, nil
 }
 
 // sayable is x in types that JSON has; leaves notes the others by their places.
@@ -60,7 +61,7 @@ func sayable(x any, at string, leaves *[]string) any {
 	case map[string]any:
 		m := make(map[string]any, len(x))
 		for _, name := range slices.Sorted(maps.Keys(x)) {
-			m[strings.ToValidUTF8(name, "\uFFFD")] = sayable(x[name], at+"/"+url.QueryEscape(name), leaves)
+			m[name] = sayable(x[name], at+"/"+url.QueryEscape(name), leaves)
 		}
 		return m
 	}
