@@ -26,8 +26,9 @@ const (
 // ghost is a consumer of a session that has ended without the broker's having said so: its deliveries are the broker's again only when the
 // broker has given the old connection up.
 type ghost struct {
-	others int       // how many other consumers the queue had
-	until  time.Time // by then it is gone
+	others  int       // how many other consumers the queue had
+	until   time.Time // by then it is gone, when the broker has not stood still itself
+	goodbye bool      // the broker has said that it ends it
 }
 
 // node is a vhost of a broker's node, with the ghosts in it by queue.
@@ -81,12 +82,25 @@ func (n *node) haunt(queue string, g ghost) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if old, ok := n.ghosts[queue]; ok {
-		g.others = min(g.others, old.others)
+		g.others, g.goodbye = min(g.others, old.others), g.goodbye && old.goodbye
 		if old.until.After(g.until) {
 			g.until = old.until
 		}
 	}
 	n.ghosts[queue] = g
+}
+
+// stillHaunted notes that the broker is there now, and may have stood still until then: so much longer may it count a consumer that it has not
+// said goodbye to.
+func (n nodes) stillHaunted(queue string, until time.Time) {
+	for _, each := range n {
+		each.mu.Lock()
+		if g, ok := each.ghosts[queue]; ok && !g.goodbye && g.until.Before(until) {
+			g.until = until
+			each.ghosts[queue] = g
+		}
+		each.mu.Unlock()
+	}
 }
 
 // haunted tells whether a queue with so many consumers may still have one that is none, and else how many others it has. Once it has not, the
@@ -117,6 +131,7 @@ func (n *node) haunted(queue string, consumers int) (wait bool, others int) {
 // alone waits until the broker does not count the consumer of an earlier session any more that was lost without a goodbye. Until then that one
 // has deliveries which the broker would hand out again only behind those that this session got.
 func (se *session) alone(ctx context.Context, log *slog.Logger) error {
+	se.nodes.stillHaunted(se.queue, time.Now().Add(se.conn.wire.given()))
 	for said := false; ; said = true {
 		var consumers int
 		err := se.conn.ask(ctx, func() (err error) {
@@ -178,9 +193,9 @@ func (se *session) look() {
 
 // gone is when the broker has given up the consumer of a session that it did not answer the goodbye of. It counts from the last that it has
 // heard, which may be what was sent right before the end: a network can be silent one way first.
-func (se *session) gone() time.Time {
+func (se *session) gone() (until time.Time, goodbye bool) {
 	if se.noteLoss(); se.loss != nil && se.loss.Server {
-		return time.Now().Add(goneMargin / 2) // its own goodbye: the queue is about to hear of it
+		return time.Now().Add(goneMargin / 2), true // the queue is about to hear of it
 	}
-	return time.Now().Add(se.conn.wire.given())
+	return time.Now().Add(se.conn.wire.given()), false
 }

@@ -80,3 +80,22 @@ func TestAGhostIsWaitedForUntilItIsGoneOrItsTimeIsOver(t *testing.T) {
 		expect(2, false, 1)
 	})
 }
+
+func TestABrokerThatStoodStillIsGivenTimeToGiveUpAConsumer(t *testing.T) {
+	for _, goodbye := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			n := nodes{{ghosts: map[string]ghost{}}}
+			n.haunt("orders", ghost{until: time.Now().Add(5 * time.Second), goodbye: goodbye})
+			time.Sleep(time.Minute)
+			n.stillHaunted("orders", time.Now().Add(5*time.Second))
+			time.Sleep(4 * time.Second)
+			if wait, _ := n.haunted("orders", 1); wait == goodbye {
+				t.Errorf("with a goodbye %t it is waited for: %t", goodbye, wait)
+			}
+			time.Sleep(2 * time.Second)
+			if wait, _ := n.haunted("orders", 1); wait {
+				t.Error("it is waited for without an end")
+			}
+		})
+	}
+}

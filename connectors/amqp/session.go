@@ -243,7 +243,8 @@ func (se *session) close() error {
 	}
 	se.ended.Wait()
 	if err != nil && se.consumers > 0 {
-		se.nodes.haunt(se.queue, ghost{others: se.others, until: se.gone()})
+		until, goodbye := se.gone()
+		se.nodes.haunt(se.queue, ghost{others: se.others, until: until, goodbye: goodbye})
 	}
 	return unlessClosed(err)
 }

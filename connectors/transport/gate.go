@@ -109,7 +109,7 @@ func (w *Way) connect(ctx context.Context, at *gate, more time.Duration, network
 	defer cancel()
 	secured, err := w.Secure(patient, conn, address)
 	if err != nil && patient.Err() != nil && ctx.Err() == nil {
-		at.doubt(1)
+		at.doubt(false, false)
 	}
 	return secured, err
 }
@@ -125,10 +125,11 @@ type gate struct {
 	began  time.Time
 	trying *attempt
 
-	users   atomic.Int32 // who is in Dial
-	lines   map[*line]bool
-	doubted int
-	since   time.Time // of the last doubt
+	users atomic.Int32 // who is in Dial
+	lines map[*line]bool
+	// slow and either count silences by what they may mean; see doubt.
+	slow, either int
+	since        time.Time // of the last doubt
 }
 
 // attempt is one try to connect. It ends once: with the first byte, an error, or without an outcome.

@@ -10,8 +10,9 @@ import (
 
 const (
 	// settling is how long a connection has to answer in time until its silence says nothing about how slow the address is. A request that was
-	// cut off is asked again sooner than that.
-	settling = 5 * time.Second
+	// cut off is asked again sooner than that. So many answers in a row are as good: a login, and what comes before a slow request, takes fewer.
+	settling        = 5 * time.Second
+	settlingAnswers = 20
 	// doubtLasts is how long an address that seemed slow is taken for it.
 	doubtLasts = time.Minute
 	// maxDoubt bounds how slow an address may be taken to be.
@@ -30,6 +31,7 @@ type line struct {
 	mu      sync.Mutex
 	heard   time.Time // when the last bytes came
 	asked   bool      // something was written since
+	quick   int       // answers in time, in a row
 	settled time.Time // when silence begins to be the network's doing, unless an answer is late before
 	more    time.Duration
 	unsent  int // of a large write, when waiting for its answer began
@@ -85,24 +87,33 @@ func (l *line) Read(b []byte) (int, error) {
 // with one kind of question alone.
 func (l *line) hear() {
 	l.mu.Lock()
-	first, late := l.heard.IsZero(), false
+	first, late, settles := l.heard.IsZero(), false, false
 	l.heard = time.Now()
 	if l.asked {
 		l.asked = false
 		late = l.reading.span > 0 && l.heard.Sub(l.reading.since) > l.reading.span-l.more
-		if late {
-			l.settled = l.heard.Add(doubtLasts)
-		} else if l.heard.After(l.settled) {
+		if l.quick++; late {
+			l.quick, l.settled = 0, l.heard.Add(doubtLasts)
+		} else if l.isSettled(l.heard) {
 			l.more = 0
+			settles = l.quick == settlingAnswers
 		}
 	}
 	l.mu.Unlock()
 	if first {
 		l.attempt.arrive()
 	}
-	if late {
+	switch {
+	case late:
 		l.gate.remember()
+	case settles:
+		l.gate.answers()
 	}
+}
+
+// isSettled tells whether a silence that began at a time is the network's doing; the lock is held.
+func (l *line) isSettled(since time.Time) bool {
+	return since.After(l.settled) || l.quick >= settlingAnswers
 }
 
 // extend gives a reader more time when the other side was not silent for as long as the reader would wait.
@@ -136,23 +147,20 @@ func (l *line) failed(err error) {
 		return
 	}
 	l.mu.Lock()
-	silent := errors.Is(err, os.ErrDeadlineExceeded) && !l.reading.cut && !l.writing.cut && !l.over
 	ours := l.reading.cut || l.writing.cut || l.over
-	since, doubts := l.quietSince(), 2
-	if since.After(l.settled) {
-		doubts = 0
-	} else if l.heard.IsZero() {
-		doubts = 1
-	}
+	silent := !ours && errors.Is(err, os.ErrDeadlineExceeded)
+	since := l.quietSince()
+	settled := l.isSettled(since)
 	l.mu.Unlock()
 	if ours {
 		err = nil
 	}
 	l.attempt.leave(err)
-	if silent {
-		l.gate.doubt(doubts)
-		l.gate.hangUp(l, since)
+	if !silent {
+		return
 	}
+	alive := l.gate.hangUp(l, since)
+	l.gate.doubt(settled, alive)
 }
 
 // Write implements net.Conn. A deadline holds for each piece of what is written, and while the other side takes what was written before.
@@ -226,8 +234,8 @@ func (l *line) end() {
 }
 
 // hangUp ends the other lines when all that are as old have said nothing lately: the network is silent then. When one of them has, the
-// address was only slow with what was asked here, and the others wait by right.
-func (g *gate) hangUp(but *line, since time.Time) {
+// address is alive and was only slow with what was asked here, and the others wait by right.
+func (g *gate) hangUp(but *line, since time.Time) (alive bool) {
 	var silent []*line
 	lately := since.Add(time.Since(since) / 2) // what came just before the silence is no sign of life
 	g.mu.Lock()
@@ -236,19 +244,19 @@ func (g *gate) hangUp(but *line, since time.Time) {
 			continue
 		}
 		l.mu.Lock()
-		alive := l.heard.After(lately)
+		alive = alive || l.heard.After(lately)
 		l.mu.Unlock()
-		if alive {
-			silent = nil
-			break
-		}
 		silent = append(silent, l)
 	}
 	g.mu.Unlock()
+	if alive {
+		return true
+	}
 	for _, l := range silent {
 		l.end()
 		_ = raw(l.Conn).Close() // the reader learns of it
 	}
+	return false
 }
 
 // raw is the connection below TLS, which closes without a word to the other side.
@@ -259,23 +267,36 @@ func raw(conn net.Conn) net.Conn {
 	return conn
 }
 
-// doubt notes that the address was silent for too long: 0 counts for a connection that had answered in time for a while, where it is the network;
-// 1 for one that has never answered, where it may be; 2 for one that had answered: what was asked takes long there.
-func (g *gate) doubt(counts int) {
+// doubt notes that a connection was silent for too long. On one that has settled it is the network; on a young one, while others speak, what was
+// asked takes long there; when nothing is heard at all, it may be either.
+func (g *gate) doubt(settled, alive bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if counts == 0 || time.Since(g.since) > doubtLasts {
-		g.doubted = 0
+	if settled || time.Since(g.since) > doubtLasts {
+		g.slow, g.either = 0, 0
 	}
-	g.doubted = min(g.doubted+counts, maxDoubt)
+	switch {
+	case settled:
+	case alive:
+		g.slow = min(g.slow+2, maxDoubt)
+	default:
+		g.either = min(g.either+1, maxDoubt)
+	}
 	g.since = time.Now()
+}
+
+// answers notes that a connection has settled: what nothing was heard of was the network.
+func (g *gate) answers() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.either = 0
 }
 
 // remember notes that the address is still slow, if it was.
 func (g *gate) remember() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.doubted > 0 && time.Since(g.since) <= doubtLasts {
+	if g.slow+g.either > 0 && time.Since(g.since) <= doubtLasts {
 		g.since = time.Now()
 	}
 }
@@ -287,5 +308,5 @@ func (g *gate) doubts(patience time.Duration) time.Duration {
 	if time.Since(g.since) > doubtLasts {
 		return 0
 	}
-	return patience * (1<<max(g.doubted-1, 0) - 1) // once may be the network
+	return patience * (1<<max(g.slow-1, g.either-1, 0) - 1)
 }
