@@ -93,12 +93,12 @@ func hasRecords(t *kgo.FetchTopic) bool {
 }
 
 // madeAnew looks whether a topic that cannot be read any more is another one now.
-func (s *source) madeAnew(topic string, err error) error {
+func (s *source) madeAnew(ctx context.Context, topic string, err error) error {
 	if !unknownTopic(err) || time.Since(s.places.looked) < lookAgain {
 		return nil
 	}
 	s.places.looked = time.Now()
-	ctx, cancel := context.WithTimeout(s.reading, dialTimeout)
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
 	probe, err := s.cluster.probe(s.host)
 	if err != nil {

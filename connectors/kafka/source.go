@@ -208,12 +208,12 @@ func (s *source) Run(ctx context.Context, in flow.Intake) error {
 	if err == nil {
 		s.ended.Go(s.commitNowAndThen)
 		s.ended.Go(s.watchEnds)
-		err = s.poll()
+		err = s.poll(ctx)
 	}
 	for isAnew(err) && s.reading.Err() == nil {
 		s.partAnew(ctx, client)
 		if client, err = s.live(ctx); err == nil {
-			err = s.poll()
+			err = s.poll(ctx)
 		}
 	}
 	s.stop()
@@ -249,10 +249,10 @@ func (s *source) live(ctx context.Context) (*kgo.Client, error) {
 }
 
 // poll reads until the source is to end. It never waits for the pipeline.
-func (s *source) poll() error {
+func (s *source) poll(ctx context.Context) error {
 	for s.reading.Err() == nil {
-		fetches := s.client.PollRecords(s.reading, 16*s.batchRecords)
-		err := s.fetchErrors(fetches)
+		fetches := s.client.PollRecords(s.reading, 16*s.batchRecords) //nolint:contextcheck // it ends with a refusal, too
+		err := s.fetchErrors(ctx, fetches)
 		pause := map[string][]int32{}
 		fetches.EachPartition(func(f kgo.FetchTopicPartition) {
 			if len(f.Records) == 0 {
@@ -312,7 +312,7 @@ func (s *source) permitted(err error) error {
 }
 
 // fetchErrors logs what the client rides out, and returns what it cannot.
-func (s *source) fetchErrors(fetches kgo.Fetches) (fatal error) {
+func (s *source) fetchErrors(ctx context.Context, fetches kgo.Fetches) (fatal error) {
 	if fetches.NumRecords() > 0 {
 		s.denied = time.Time{}
 		s.sawTopics(fetches)
@@ -337,7 +337,7 @@ func (s *source) fetchErrors(fetches kgo.Fetches) (fatal error) {
 				return // the end says it
 			}
 			if fatal == nil {
-				fatal = s.madeAnew(topic, err)
+				fatal = s.madeAnew(ctx, topic, err)
 			}
 			s.log.warn(reading(topic), "fetch failed; it is tried again", "topic", topic, "partition", partition, "error", err)
 			s.nap()

@@ -144,7 +144,7 @@ func (s *transactor) lastWords(ctx context.Context, session *kgo.GroupTransactSe
 	ctx, cancel := context.WithTimeout(ctx, min(3*time.Second, s.member.cfg.SessionTimeout/3)+time.Second)
 	defer cancel()
 	for ctx.Err() == nil {
-		if fatal := s.member.fetchErrors(session.PollRecords(ctx, 1)); fatal != nil {
+		if fatal := s.member.fetchErrors(ctx, session.PollRecords(ctx, 1)); fatal != nil {
 			return fatal
 		}
 	}
@@ -245,7 +245,7 @@ func (s *transactor) fill(ctx context.Context, session *kgo.GroupTransactSession
 	until := ctx
 	for until.Err() == nil && y.read() < s.size.most {
 		fetches := session.PollRecords(until, min(16*s.member.batchRecords, s.size.most-y.read()))
-		if fatal := s.member.fetchErrors(fetches); fatal != nil {
+		if fatal := s.member.fetchErrors(ctx, fetches); fatal != nil {
 			return fatal
 		}
 		if fetches.NumRecords() == 0 {
