@@ -272,9 +272,9 @@ func TestTheLogIsToldOfAReasonBehindManyThatDifferByPort(t *testing.T) {
 		})
 		r.start()
 		time.Sleep(24 * time.Hour)
+		_ = r.stop(time.Second)
 		if n, m := strings.Count(log.String(), "reset by peer"), strings.Count(log.String(), "refuses the password"); n != 1 || m != 1 {
 			t.Errorf("the log has %d and %d lines\n%s", n, m, log)
 		}
-		_ = r.stop(time.Second)
 	})
 }

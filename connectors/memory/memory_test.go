@@ -205,7 +205,9 @@ func TestWhatASubscriberTookAndDidNotPushComesFirstToTheNext(t *testing.T) {
 	sends.Go(func() {
 		for _, body := range bodies(3) {
 			outs := outgoings(t, prepare, body)
+			sends.Add(1)
 			sink.Send(t.Context(), outs, func() {
+				defer sends.Done()
 				if outs[0].Err != nil {
 					t.Errorf("%s: %v", body, outs[0].Err)
 				}
