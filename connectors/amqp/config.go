@@ -52,7 +52,7 @@ type Source struct {
 	// limit. Classic queues do not count deliveries: they tell only whether a message was delivered before, so that 1 works with them
 	// and more does not. validate knows the type only where declare says it.
 	MaxDeliveries int `yaml:"max_deliveries"`
-	// OnDrop is what the broker is told of a message that on_error drops: ack removes it, reject hands it to the queue's dead-letter
+	// OnDrop is what the broker is told of a message that on_error or a drop sink drops: ack removes it, reject hands it to the queue's dead-letter
 	// exchange, where it has one, with the broker's own x-death. What is left unsettled always goes back to the queue.
 	OnDrop string `yaml:"on_drop" default:"ack" oneof:"ack reject"`
 	// Driver is native, or watermill: the stock module watermill-amqp, which takes one message after another.
