@@ -114,9 +114,10 @@ to: { %[4]s }
 		time.Sleep(3 * time.Second)
 		brokers("start")
 		back, had, hadToo := time.Now(), reader.Balance().Delivered, both.Balance().Delivered
-		reaches(t, reader, had+1)
+		// One that was done before the kill has nothing to go on with.
+		reaches(t, reader, min(had+1, total))
 		t.Logf("the reader went on %s after the broker was ready, from %d", time.Since(back), had)
-		reaches(t, both, hadToo+1)
+		reaches(t, both, min(hadToo+1, total))
 		t.Logf("the other went on %s after the broker was ready, from %d", time.Since(back), hadToo)
 	}
 	reaches(t, reader, total)
